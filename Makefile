@@ -1,0 +1,47 @@
+# Two commands set everything up: `make run` and `make test`.
+PYTHON ?= python3
+STUDY ?= default
+PROFILE ?= laptop
+
+VENV := .venv
+READY := $(VENV)/ready
+BIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+SNAKEMAKE := $(BIN) snakemake --profile envs/$(PROFILE) --config study=$(STUDY)
+
+.PHONY: run train test lint lock reference clean
+
+run: $(READY)  ## Compute what is missing of a study and write its report.
+	@$(SNAKEMAKE)
+
+train: $(READY)  ## Train the networks of a study that are missing, or only NETWORK=name.
+	@$(SNAKEMAKE) --until train $(if $(NETWORK),resources/classifiers/$(NETWORK).safetensors,train_all)
+
+test: $(READY)  ## Run all tests.
+	@$(BIN) pytest
+
+lint: $(READY)  ## Check style, imports and the workflow.
+	@$(BIN) ruff check
+	@$(BIN) ruff format --check
+	@$(BIN) snakefmt --check Snakefile rules
+	@$(BIN) lint-imports
+	@$(BIN) snakemake --lint
+
+reference: $(READY)  ## Write the reference of the study file anew.
+	@$(BIN) python -m pipeline.study.reference
+
+lock: $(READY)  ## Pin the newest versions that pyproject.toml allows.
+	@$(BIN) uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \
+		--constraint envs/constraints.txt --output-file envs/requirements.lock
+	@$(BIN) python envs/conda.py
+
+clean:  ## Remove the environment and all results; trained weights in resources/ stay.
+	rm -rf $(VENV) results .snakemake .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(READY): envs/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.11, 3.12 or 3.13 is needed; say which one with PYTHON=python3.12"; exit 1; }
+	@echo "Installing the pinned packages into $(VENV) (about 6 GB, once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet "$$(grep -E '^uv==' envs/requirements.lock)"
+	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python envs/requirements.lock
+	@touch $@

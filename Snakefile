@@ -1,0 +1,38 @@
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.25")
+sys.path.insert(0, workflow.basedir)
+
+from pipeline.errors import UserError
+from pipeline.study import load_study
+from pipeline.study.plan import Plan, trained_file
+
+try:
+    plan = Plan(load_study(config.get("study", "default")))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "rules/common.smk"
+include: "rules/train.smk"
+include: "rules/identify.smk"
+include: "rules/sample.smk"
+include: "rules/intervene.smk"
+include: "rules/predict.smk"
+include: "rules/score.smk"
+include: "rules/metrics.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output.page,
+    localrule: True
+
+
+onsuccess:
+    print(f"Report: {rules.report.output.page}")

@@ -1,0 +1,1 @@
+"""Explain image classifiers by counterfactuals, and measure how good the explanations are."""

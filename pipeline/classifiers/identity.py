@@ -1,0 +1,51 @@
+"""What a classifier is, apart from where its files lie and what an entry is called. Needs no torch."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from pipeline.classifiers.entry import Entry, parse_entry
+from pipeline.classifiers.sources import check_digest, content_digest, source_file, split_entry_point
+
+
+def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The canonical entry as plain JSON, with sha256 of contents in place of paths: equal if the networks are equal.
+
+    Options at their defaults are left out; so are the name, and sha256 where a file tells it. Moving or renaming a file
+    changes nothing, changing its content does. An entry point is its source file and function; weights from the hub are
+    their name (and sha256, if given). Raises UserError for a wrong entry, a missing file or another sha256.
+    """
+    parsed = parse_entry(name, entry)
+    identity = {
+        option.name: plain(getattr(parsed, option.name))
+        for option in fields(Entry)
+        if option.name not in ("name", "format", "source") and not is_default(parsed, option)
+    }
+    path = source_file(parsed)
+    if path is None:
+        return {parsed.format: parsed.source, **identity}
+    check_digest(parsed, path)
+    identity.pop("sha256", None)
+    digest = f"sha256:{content_digest(parsed, path)}"
+    if parsed.format == "timm":
+        return {**identity, "timm": parsed.source, "checkpoint": digest}
+    if parsed.format == "entry_point":
+        return {**identity, "entry_point": f"{digest}:{split_entry_point(name, parsed.source)[1]}"}
+    return {**identity, parsed.format: digest}
+
+
+def is_default(entry: Entry, option) -> bool:
+    """Whether an option says nothing: it has its default, an empty mapping, or 1 as a temperature that is 1 anyway."""
+    value = getattr(entry, option.name)
+    if option.name == "temperature":
+        return value is None or (value == 1 and entry.format != "file")
+    return value == option.default or value == {}
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON gives it back: tuples as lists."""
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,44 @@
+"""From a study's entry to a classifier."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from pipeline.classifiers.entry import Entry, parse_entry
+from pipeline.classifiers.file import save_classifier
+from pipeline.classifiers.perturb import perturb_weights
+from pipeline.classifiers.sources import check_digest, source_file
+from pipeline.classifiers.wrap import Classifier
+
+__all__ = ["LOADERS", "load_classifier", "save_classifier"]
+
+LOADERS = {
+    "file": "pipeline.classifiers.file:load",
+    "timm": "pipeline.classifiers.formats.timm:load",
+    "torch_export": "pipeline.classifiers.formats.torch_export:load",
+    "torchscript": "pipeline.classifiers.formats.torchscript:load",
+    "onnx": "pipeline.classifiers.formats.onnx:load",
+    "entry_point": "pipeline.classifiers.formats.entry_point:load",
+}
+"""Each takes an Entry and returns a Classifier on the CPU."""
+
+
+def load_classifier(name: str, entry: Mapping[str, Any], *, seed: int = 0) -> Classifier:
+    """The classifier, oracle or reader of that name, on the CPU in float32, ready to judge.
+
+    entry: as in the study, see `pipeline.classifiers.entry.Entry`. seed: decides the noise of classifier_perturbation.
+    Raises UserError for a wrong entry, a missing, altered or unsuitable file.
+    """
+    parsed = parse_entry(name, entry)
+    path = source_file(parsed)
+    if path is not None:
+        check_digest(parsed, path)
+    classifier = loader(parsed)(parsed)
+    perturb_weights(classifier.network, parsed.classifier_perturbation, seed, name)
+    return classifier.for_task(parsed.task) if parsed.task else classifier
+
+
+def loader(entry: Entry):
+    """The function that loads the entry's format; imported only now, since some take seconds to import."""
+    module, function = LOADERS[entry.format].split(":")
+    return getattr(import_module(module), function)

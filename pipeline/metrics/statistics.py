@@ -1,0 +1,38 @@
+"""Means and shares with intervals over images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.noise import stream
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with the ends of its interval and the number of images it was taken over."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def share(successes: np.ndarray, confidence: float = 0.95) -> Estimate:
+    """Share of successes (N,) with Wilson's score interval (Wilson 1927), which stays honest at 0 and at 1."""
+    from scipy.stats import binomtest
+
+    counted = binomtest(int(np.sum(successes)), len(successes))
+    interval = counted.proportion_ci(confidence, method="wilson")
+    return Estimate(float(counted.statistic), float(interval.low), float(interval.high), len(successes))
+
+
+def bootstrap_mean(values: np.ndarray, *, seed: int, purpose: str, samples: int, confidence: float = 0.95) -> Estimate:
+    """Mean of values (N,), one per image, with the percentile bootstrap interval over images (Efron 1979).
+
+    purpose: names the random stream, so that an interval never depends on what was computed before it.
+    """
+    generator = stream(seed, "bootstrap", purpose)
+    chosen = generator.integers(0, len(values), (samples, len(values)))
+    means = np.asarray(values, np.float64)[chosen].mean(1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(np.mean(values)), float(low), float(high), len(values))

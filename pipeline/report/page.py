@@ -1,0 +1,111 @@
+"""The page: every section reads the results and fills a template of its own; together they are one HTML file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.report import accuracy, answer, dependence, failures, gallery, graph, numbers, provenance
+from pipeline.report.results import Results
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: its heading, and the function that gives what its template shows, or None to leave it out."""
+
+    heading: str
+    build: Callable[[Results], dict[str, Any] | None]
+
+
+# In the order of the page. The template of a section is templates/sections/<name>.html.
+SECTIONS = {
+    "answer": Section("The answer", answer.answer),
+    "dependence": Section("What each classifier depends on", dependence.depend),
+    "accuracy": Section("How often the networks are right", accuracy.judge),
+    "gallery": Section("Images and decisions", gallery.show),
+    "failures": Section("What failed", failures.fail),
+    "provenance": Section("Where the tables come from", provenance.trace),
+    "graph": Section("The pipeline", graph.draw),
+}
+
+
+def build_page(results: Results) -> str:
+    """The whole page as HTML; equal results give equal text."""
+    templates = environment()
+    shown = []
+    for name, section in SECTIONS.items():
+        context = section.build(results)
+        if context is not None:
+            body = Markup(templates.get_template(f"sections/{name}.html").render(context))
+            shown.append({"name": name, "heading": section.heading, "body": body})
+    return templates.get_template("page.html").render(
+        title=results.options["title"] or results.options["study"],
+        study=results.options["study"],
+        introduction=introduction(results),
+        facts=facts(results),
+        sections=shown,
+        style=asset("report.css"),
+        script=asset("sort.js"),
+    )
+
+
+def environment() -> Environment:
+    """Templates that escape everything that is not ours, and stop at a name that nothing fills."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("percent", "interval", "points", "count", "listing", "hundredths"):
+        templates.filters[name] = getattr(numbers, name)
+    return templates
+
+
+def asset(name: str) -> Markup:
+    """A file of our own that becomes part of the page as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def introduction(results: Results) -> str:
+    """What this page is, in two sentences."""
+    classifiers = numbers.count(len(results.classifiers), "image classifier")
+    images = numbers.count(results.good("images").height, "image")
+    if not results.has_truth:
+        return (
+            f"This page shows how {classifiers} answered on {images}."
+            " The images come from outside, so nobody can say what they would have looked like with one thing changed:"
+            " there are no interventions, and what a classifier truly depends on is not shown."
+        )
+    concepts = results.concepts
+    return (
+        f"This page shows what {classifiers} looked at to judge {images}."
+        f" Every image was drawn again with exactly one thing changed ({numbers.listing(concepts, 'or')}) and everything"
+        " else kept, so that it is known, not guessed, what makes a classifier change its decision."
+    )
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """The size of the study in numbers: what is counted, and the count."""
+    images = results.good("images")
+    roles = results.options["roles"]
+    counted = [("images", f"{images.height:,}")]
+    sizes = images.select("width", "height").unique().rows()
+    if len(sizes) == 1:
+        counted.append(("pixels", "{} \N{MULTIPLICATION SIGN} {}".format(*sizes[0])))
+    if results.has_truth:
+        counted.append(("images with one change", f"{results.good('interventions').height:,}"))
+    counted.append(("classifiers" if len(roles["classifiers"]) != 1 else "classifier", str(len(roles["classifiers"]))))
+    judges = len(roles["oracles"]) + len(roles["readers"])
+    if judges:
+        counted.append(("networks that judge" if judges > 1 else "network that judges", str(judges)))
+    seed = results.provenance("images").get("seed")
+    if seed is not None:
+        counted.append(("seed", str(seed)))
+    return counted

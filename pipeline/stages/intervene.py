@@ -1,0 +1,56 @@
+"""Render every image again with one concept changed: the truth that explanations are scored against."""
+
+import json
+from pathlib import Path
+
+from pipeline.images import content, image_struct
+from pipeline.progress import bar
+from pipeline.stages.common import job, provenance
+from pipeline.tables import TableWriter, read_table
+from pipeline.worlds import Scene, World, load_world
+from pipeline.worlds import intervene as change
+
+
+def intervene(options: str, code: str, images: Path, interventions: Path) -> None:
+    """Write one row per image, concept and other value of that concept."""
+    chosen = json.loads(options)
+    world = load_world(chosen["world"])
+    with job("intervene", chosen["study"], interventions) as account:
+        rows = read_table(images, "images", ["image_id", "status", "concepts", "nuisance"]).to_pylist()
+        told = provenance("intervene", chosen, code, ["images"])
+        with TableWriter(interventions, "interventions", told) as table, bar("intervene", len(rows)) as progress:
+            for row in rows:
+                if row["status"] == "ok":
+                    scene = Scene(dict(row["concepts"]), dict(row["nuisance"]))
+                    with account.clock("compute"):
+                        changed = changed_images(world, row["image_id"], scene, chosen["size"])
+                    with account.clock("tables"):
+                        table.extend(changed)
+                progress.advance(1)
+        account.rows = account.rows_computed = table.rows
+
+
+def changed_images(world: World, image_id: str, scene: Scene, size: int) -> list[dict]:
+    """The rows of one image, in the order of the world's concepts and their values."""
+    rows = []
+    for concept in world.concepts:
+        original = scene.concepts[concept.name]
+        for value, value_name in enumerate(concept.values):
+            if value == original:
+                continue
+            image = world.render(change(world, scene, concept.name, value), size)
+            row_id = f"{image_id}/{concept.name}={value_name}"
+            rows.append(
+                {
+                    "row_id": row_id,
+                    "image_id": image_id,
+                    "status": "ok",
+                    "concept": concept.name,
+                    "value": value,
+                    "value_name": value_name,
+                    "original": original,
+                    "image": image_struct(image, f"{row_id}.png"),
+                    "content": content(image),
+                }
+            )
+    return rows

@@ -1,0 +1,156 @@
+"""Run every network on images and interventions."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+
+from pipeline.classifiers.wrap import Classifier
+from pipeline.images import decode_png
+from pipeline.progress import bar
+from pipeline.rows import Key, RowStore
+from pipeline.stages.common import Job, job, network_identity, provenance
+from pipeline.stages.labels import class_index
+from pipeline.tables import TableWriter, read_provenance, read_table
+
+LOGITS = pyarrow.schema([("logits", pyarrow.list_(pyarrow.float32()))])
+BATCH = 64
+STORED_AT_ONCE = 512  # rows; a killed job computes at most these again
+
+Row = dict[str, Any]
+
+
+def predict(
+    options: str,
+    code: str,
+    images: Path,
+    identities: list[Path],
+    store: Path,
+    predictions: Path,
+    interventions: Path | None = None,
+) -> None:
+    """Write one row per network, task, and image or intervention; logits in the row store are not computed again."""
+    chosen = json.loads(options)
+    with job("predict", chosen["study"], predictions) as account:
+        with account.clock("tables"):
+            rows = read_rows(images, interventions, chosen["world"])
+            dataset_tasks = read_provenance(images)["tasks"]
+        found: dict[str, pyarrow.Table] = {}
+        tasks: dict[str, dict[str, list[str]]] = {}
+        for path in identities:
+            name, identity = path.stem, json.loads(path.read_text())
+            with account.clock("imports"):
+                from pipeline.classifiers.load import load_classifier
+            with account.clock("load"):
+                classifier = load_classifier(name, chosen["networks"][name], seed=chosen["seed"])
+            deciding = network_identity(chosen["networks"][name], identity, chosen["seed"])
+            rows_of = RowStore(store, "predict", "logits", deciding, LOGITS)
+            with account.clock("compute"):
+                compute_missing(classifier, rows, rows_of, account)
+            found[name] = rows_of.select([key_of(row) for row in rows])
+            tasks[name] = {task: list(head.classes) for task, head in classifier.heads.items()}
+        told = provenance(
+            "predict",
+            chosen,
+            code,
+            ["images", "interventions"] if interventions else ["images"],
+            weights={path.stem: json.loads(path.read_text()) for path in identities},
+            tasks=tasks,
+        )
+        with account.clock("tables"), TableWriter(predictions, "predictions", told) as table:
+            for name, heads in tasks.items():
+                table.extend(prediction_rows(name, heads, rows, found[name].to_pylist(), dataset_tasks))
+            account.rows = table.rows
+
+
+def read_rows(images: Path, interventions: Path | None, world_name: str | None) -> list[Row]:
+    """The images and interventions that can be judged: source, row_id, content, pixels, and the labels by task."""
+    columns = ["row_id", "image_id", "status", "content", "image", "attributes", "concepts"]
+    rows = [row for row in read_table(images, "images", columns).to_pylist() if row["status"] == "ok"]
+    for row in rows:
+        row.update(source="images", labels=dict(row["attributes"] or {}))
+    if interventions is None:
+        return rows
+    from pipeline.worlds import load_world
+
+    world = load_world(world_name)
+    concepts = {row["image_id"]: dict(row["concepts"]) for row in rows}
+    columns = ["row_id", "image_id", "status", "content", "image", "concept", "value"]
+    for row in read_table(interventions, "interventions", columns).to_pylist():
+        labels = world.labels({**concepts[row["image_id"]], row["concept"]: row["value"]})
+        rows.append({**row, "source": "interventions", "labels": labels})
+    return rows
+
+
+def key_of(row: Row) -> Key:
+    return Key(row["row_id"], row["content"])
+
+
+def compute_missing(classifier: Classifier, rows: Sequence[Row], store: RowStore, account: Job) -> None:
+    """Compute the logits that the store lacks, on the chosen device, and store them."""
+    import torch
+
+    from pipeline.classifiers.checks import check_logits
+    from pipeline.device import BatchSize, in_batches, pick_device, place
+    from pipeline.images import to_tensor
+
+    by_key = {key_of(row): row for row in rows}
+    if not store.missing(by_key):
+        return
+    account.device = device = pick_device()
+    place(classifier, device)
+    batch_size = BatchSize(BATCH)
+
+    def logits_of(keys: list[Key]) -> list[Row]:
+        pixels = [decode_png(by_key[key]["image"]["bytes"]) for key in keys]
+        results: list[Row | None] = [None] * len(keys)
+        for shape in dict.fromkeys(image.shape for image in pixels):
+            places = [index for index, image in enumerate(pixels) if image.shape == shape]
+            with torch.inference_mode():
+                logits = in_batches(
+                    classifier, to_tensor([pixels[index] for index in places]), batch_size=batch_size, device=device
+                )
+            check_logits(classifier.name, logits, classifier.classes)
+            account.clock.count(len(places))
+            for index, values in zip(places, logits.numpy(), strict=True):
+                results[index] = {"logits": values}
+        return results
+
+    with bar(f"predict {classifier.name}", len(by_key)) as progress:
+        account.rows_computed += store.compute(list(by_key), logits_of, STORED_AT_ONCE, progress.advance)
+
+
+def prediction_rows(
+    name: str,
+    heads: dict[str, list[str]],
+    rows: Sequence[Row],
+    logits: Sequence[Row],
+    dataset_tasks: dict[str, list[str]],
+) -> list[Row]:
+    """The table's rows of one network: one per row and task."""
+    written = []
+    for row, found in zip(rows, logits, strict=True):
+        values, start = np.asarray(found["logits"], np.float32), 0
+        for task, classes in heads.items():
+            scores = values[start : start + len(classes)]
+            start += len(classes)
+            shares = np.exp(scores - scores.max())
+            written.append(
+                {
+                    "row_id": f"{name}/{task}/{row['row_id']}",
+                    "image_id": row["image_id"],
+                    "classifier": name,
+                    "status": "ok",
+                    "source": row["source"],
+                    "source_row_id": row["row_id"],
+                    "task": task,
+                    "logits": scores.tolist(),
+                    "predicted": int(scores.argmax()),
+                    "confidence": float(shares.max() / shares.sum()),
+                    "label": class_index(name, task, classes, row["labels"].get(task), dataset_tasks.get(task)),
+                }
+            )
+    return written

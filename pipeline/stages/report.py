@@ -1,0 +1,38 @@
+"""Show the results of a study on one page that opens offline."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline.files import appearing
+from pipeline.report.dependence import figures
+from pipeline.report.page import build_page
+from pipeline.report.results import read_results
+
+
+def report(
+    options: str,
+    images: list[Path],
+    predictions: list[Path],
+    scores: Path,
+    metrics: Path,
+    page: Path,
+    interventions: list[Path] | None = None,
+) -> None:
+    """Write the page, and its charts as SVG files to the folder `figures` beside it."""
+    files = {
+        "images": images,
+        "interventions": interventions or [],
+        "predictions": predictions,
+        "scores": [scores],
+        "metrics": [metrics],
+    }
+    results = read_results(json.loads(options), files)
+    for name, drawing in figures(results).items():
+        write_text(page.parent / "figures" / f"{quote(name, safe=' ')}.svg", drawing)
+    write_text(page, build_page(results))
+
+
+def write_text(path: Path, text: str) -> None:
+    with appearing(path) as hidden:
+        hidden.write_text(text, encoding="utf-8")

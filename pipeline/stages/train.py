@@ -1,0 +1,141 @@
+"""Train a network of the study and write its weights with a model card."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.classifiers import train as training
+from pipeline.classifiers.card import model_card
+from pipeline.classifiers.file import build_network, save_classifier
+from pipeline.classifiers.load import load_classifier
+from pipeline.classifiers.wrap import Classifier
+from pipeline.costs import device_name
+from pipeline.device import pick_device
+from pipeline.files import appearing
+from pipeline.metrics.truth import intervention_effect
+from pipeline.progress import bar
+from pipeline.stages.training_data import TrainingData, pixels, read_training_data
+from pipeline.worlds import intervene, load_world
+
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+RECIPE = ("steps", "batch_size", "learning_rate", "weight_decay", "noise", "blur", "epsilon", "attack_steps")
+INTERVENED = 500
+
+
+def train(name: str, options: str, weights: Path, card: Path) -> None:
+    """Train on the split `train`, calibrate on images held out from it, measure on the split `test`."""
+    chosen = json.loads(options)
+    wanted = None if chosen["rows"] is None else chosen["rows"] + chosen["held_out"]
+    data = read_training_data(chosen, "train", wanted, as_trained=True)
+    held_out = chosen["held_out"] if wanted else len(data.images) // 10
+    seen = data.rows(0, len(data.images) - held_out)
+    start = time.monotonic()
+    network = train_network(name, chosen, seen)
+    seconds = time.monotonic() - start
+    publish(name, chosen, network, data.rows(len(seen.images), len(data.images)), seconds, weights, card)
+
+
+def train_network(name: str, options: dict[str, Any], data: TrainingData) -> nn.Module:
+    """Train from first weights that the seed decides."""
+    torch.manual_seed(options["seed"])
+    network = build_network(options["architecture"], options["options"], data.heads, name).to(pick_device())
+    recipe = training.Recipe(**{key: options[key] for key in RECIPE})
+    if recipe.steps == 0:
+        return network.eval()
+    with bar(f"train {name}", recipe.steps * recipe.batch_size) as progress:
+        return training.train_network(
+            network,
+            data.images,
+            data.labels,
+            data.columns,
+            recipe,
+            mean=torch.tensor(MEAN),
+            std=torch.tensor(STD),
+            seed=options["seed"],
+            advance=lambda steps: progress.advance(steps * recipe.batch_size),
+        )
+
+
+def publish(
+    name: str,
+    options: dict[str, Any],
+    network: nn.Module,
+    held_out: TrainingData,
+    seconds: float,
+    weights: Path,
+    card: Path,
+) -> None:
+    """Calibrate, save and measure a trained network, and write its card."""
+    temperature = dict.fromkeys(held_out.heads, 1.0)
+    if options["steps"] and len(held_out.images):
+        with torch.inference_mode():
+            normalised = (held_out.images.float() / 255 - 0.5) / 0.25
+            logits = torch.cat([network(batch) for batch in normalised.to(pick_device()).split(256)]).cpu()
+        temperature = {
+            task: training.calibrate(logits[:, columns], held_out.labels[:, index])
+            for index, (task, columns) in enumerate(held_out.columns.items())
+        }
+    save_classifier(
+        network,
+        weights,
+        architecture=options["architecture"],
+        options=options["options"],
+        heads=held_out.heads,
+        size=options["dataset"]["size"],
+        mean=MEAN,
+        std=STD,
+        temperature=temperature,
+        extra_metadata={
+            "training": {
+                key: value for key, value in options.items() if key not in ("study", "architecture", "options")
+            }
+        },
+    )
+    classifier = load_classifier(name, {"file": str(weights)}).to(pick_device())
+    figures = measure(classifier, options)
+    command = f"make train STUDY={options['study']} NETWORK={name}"
+    text = model_card(
+        name, options, figures, command=command, seconds=seconds, device=device_name(pick_device()), weights=weights
+    )
+    with appearing(card) as hidden:
+        hidden.write_text(text, encoding="utf-8")
+
+
+def measure(classifier: Classifier, options: dict[str, Any]) -> dict[str, Any]:
+    """Quality on images that training never saw; of a classifier of a world's task also what it depends on."""
+    tested = read_training_data(options, "test", options["tested"], as_trained=False)
+    quality = training.measure(
+        classifier, tested.images, tested.labels, tested.columns, epsilon=options["epsilon"], attack_steps=20
+    )
+    figures: dict[str, Any] = {"quality": quality}
+    if options["dataset"].get("prior") or options["relabel"]:
+        biased = read_training_data(options, "test", options["tested"], as_trained=True)
+        figures["as_trained"] = training.measure(classifier, biased.images, biased.labels, biased.columns)
+    if tested.scenes and len(tested.heads) == 1:
+        figures["flips"] = flip_rates(classifier, tested.rows(0, INTERVENED), options["dataset"])
+    return figures
+
+
+def flip_rates(classifier: Classifier, data: TrainingData, dataset: dict[str, Any]) -> dict[str, float]:
+    """Share of images whose decision changes with some other value of each concept."""
+    world = load_world(dataset["world"])
+    with torch.inference_mode():
+        before = torch.cat([classifier(batch.float() / 255) for batch in data.images.split(250)]).numpy()
+        rates = {}
+        for concept in world.concepts:
+            after = []
+            for value in range(len(concept.values)):
+                changed = [
+                    world.render(intervene(world, scene, concept.name, value), dataset["size"]) for scene in data.scenes
+                ]
+                after.append(
+                    torch.cat([classifier(batch.float() / 255) for batch in pixels(changed).split(250)]).numpy()
+                )
+            effects = [intervention_effect(one, others) for one, others in zip(before, np.stack(after, 1), strict=True)]
+            rates[concept.name] = float(np.mean([effect.flips for effect in effects]))
+    return rates

@@ -1,0 +1,111 @@
+"""Images and labels to train and measure a network on, from any dataset."""
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.classifiers.wrap import side_by_side
+from pipeline.datasets import open_dataset
+from pipeline.errors import UserError
+from pipeline.worlds import Scene, World, draw_scene, load_world
+from pipeline.worlds.prior import Prior
+
+NUISANCE_CLASSES = tuple("12345")  # a nuisance number as a task: fifths of its range
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """images: uint8 (N, 3, H, W); labels: int64 (N, tasks); heads: class names by task; scenes: of a world's images."""
+
+    images: Tensor
+    labels: Tensor
+    heads: dict[str, tuple[str, ...]]
+    scenes: tuple[Scene, ...] = ()
+
+    @property
+    def columns(self) -> dict[str, slice]:
+        """Columns of the logits of each task."""
+        return {task: head.columns for task, head in side_by_side(self.heads).items()}
+
+    def rows(self, start: int, stop: int) -> "TrainingData":
+        """The images from `start` up to `stop`."""
+        return TrainingData(
+            self.images[start:stop], self.labels[start:stop], self.heads, tuple(self.scenes[start:stop])
+        )
+
+
+def read_training_data(options: dict[str, Any], split: str, rows: int | None, *, as_trained: bool) -> TrainingData:
+    """Read the first rows (all, if None) of a split of the dataset that a network is trained on.
+
+    as_trained: with prior and planted shortcut; without, concepts are independent and labels true.
+    Raises UserError for a task that the dataset does not have, and for images of different sizes.
+    """
+    if "world" in options["dataset"]:
+        return world_data(options, split, rows, as_trained)
+    source = open_dataset(options["dataset"], split, options["seed"])
+    for task in options["tasks"]:
+        if task not in source.tasks:
+            raise UserError(f"{source.name} has no task '{task}' to train on; its tasks are {', '.join(source.tasks)}.")
+    samples = (source.read(image_id) for image_id in source.ids)
+    labelled = (
+        sample
+        for sample in samples
+        if sample.image is not None and all(sample.attributes.get(task) is not None for task in options["tasks"])
+    )
+    taken = list(islice(labelled, rows))
+    if len({sample.image.shape for sample in taken}) != 1:
+        raise UserError(
+            f"{source.name} has no labelled images of one size in split {split}; set size, resize and crop."
+        )
+    return TrainingData(
+        pixels([sample.image for sample in taken]),
+        torch.tensor([[sample.attributes[task] for task in options["tasks"]] for sample in taken]),
+        {task: tuple(source.tasks[task]) for task in options["tasks"]},
+    )
+
+
+def world_data(options: dict[str, Any], split: str, rows: int | None, as_trained: bool) -> TrainingData:
+    """Images of a world, without the part masks that a study's images have."""
+    world, size = load_world(options["dataset"]["world"]), options["dataset"]["size"]
+    if rows is None:
+        raise UserError(f"the world {world.name} has no end; say how many images to train on, such as rows: 12000.")
+    prior = Prior.from_options(options["dataset"]["prior"] if as_trained else None, world.concepts)
+    names = (f"{world.name}-{split}-{index:06d}" for index in range(rows))
+    scenes = tuple(draw_scene(world, options["seed"], name, prior) for name in names)
+    columns = [
+        task_labels(world, task, scenes, options["relabel"] if as_trained else None) for task in options["tasks"]
+    ]
+    return TrainingData(
+        pixels([world.render(scene, size) for scene in scenes]),
+        torch.from_numpy(np.stack(columns, 1)),
+        {task: world.tasks.get(task, NUISANCE_CLASSES) for task in options["tasks"]},
+        scenes,
+    )
+
+
+def task_labels(world: World, task: str, scenes: tuple[Scene, ...], relabel: dict[str, Any] | None) -> np.ndarray:
+    """Labels (N,) of a task, int64; of a nuisance number, the fifth of its range over these scenes."""
+    if task in world.tasks:
+        return np.array([world.labels(counted_concepts(scene, relabel))[task] for scene in scenes])
+    if task not in scenes[0].nuisance:
+        raise UserError(
+            f"the world {world.name} has no task '{task}'; it has {', '.join([*world.tasks, *scenes[0].nuisance])}."
+        )
+    values = np.array([scene.nuisance[task] for scene in scenes])
+    fifths = (values - values.min()) / np.ptp(values) * len(NUISANCE_CLASSES)
+    return np.minimum(fifths.astype(int), len(NUISANCE_CLASSES) - 1)
+
+
+def counted_concepts(scene: Scene, relabel: dict[str, Any] | None) -> dict[str, int]:
+    """The concepts that labels are read from: the scene's own, save where a shortcut is planted."""
+    if relabel is None or scene.nuisance[relabel["nuisance"]] >= relabel["below"]:
+        return scene.concepts
+    return {**scene.concepts, relabel["concept"]: scene.concepts[relabel["by"]]}
+
+
+def pixels(images: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()

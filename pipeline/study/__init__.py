@@ -1,0 +1,156 @@
+"""The study: what a person writes in config.yaml or studies/*.yaml, typed, with every default spelled out.
+
+Only this package knows what that file looks like.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.errors import UserError, nearest
+from pipeline.study.datasets import DATASETS as KINDS
+from pipeline.study.datasets import Dataset
+from pipeline.study.networks import Network, Training
+from pipeline.study.section import Name, Section
+
+DEFAULT = Path("config.yaml")
+STUDIES = Path("studies")
+SHIPPED = Path("data/classifiers")
+
+
+class Statistics(Section):
+    """How uncertainty is stated."""
+
+    bootstrap: int = Field(2000, ge=100, description="Bootstrap samples over images.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the intervals.")
+
+
+class ReportOptions(Section):
+    """What the report shows."""
+
+    title: str | None = Field(None, description="Heading of the page; the study's name if nothing is said.")
+    examples: int = Field(6, ge=0, le=100, description="Images shown per classifier.")
+
+
+class Study(Section):
+    """A study: images, networks, methods. Complete, or `extends: default` with some of its sections replaced."""
+
+    study: Name = Field(description="Name; results go to results/studies/<name>.")
+    extends: Literal["default"] | None = Field(
+        None, description="Take the sections that are not given from config.yaml."
+    )
+    seed: int = Field(2026, ge=0, description="Seed of everything random.")
+    dataset: Dataset = Field(description="The images.")
+    shard_rows: int = Field(64, ge=1, description="Images per job: smaller shards give more parallel jobs.")
+    classifiers: dict[Name, Network] = Field(min_length=1, description="The networks that are explained.")
+    networks: dict[Name, Network] = Field({}, description="Further networks that only judge.")
+    oracles: list[Name] = Field([], description="Networks that judge the same task, from `networks` or shipped.")
+    readers: list[Name] = Field([], description="Networks that name concepts, from `networks` or shipped.")
+    training: dict[Name, Training] = Field({}, description="Networks that are trained when they are missing.")
+    statistics: Statistics = Field(Statistics(), description="Intervals.")
+    report: ReportOptions = Field(ReportOptions(), description="The page at the end.")
+
+    @model_validator(mode="after")
+    def name_only_what_exists(self) -> Study:
+        """Every network that is named somewhere must be defined, trained here or shipped."""
+        for role in ("oracles", "readers"):
+            for name in getattr(self, role):
+                if name not in self.networks and name not in shipped_networks():
+                    refuse_name(role, name, [*self.networks, *shipped_networks()])
+        for name in self.dataset.correct:
+            if name not in self.classifiers:
+                refuse_name("dataset.correct", name, self.classifiers)
+        for entry, network in {**self.classifiers, **self.networks}.items():
+            if network.trained is not None and network.trained not in self.training:
+                refuse_name(f"{entry}.trained", network.trained, self.training)
+        twice = set(self.classifiers) & set(self.networks)
+        if twice:
+            raise PydanticCustomError(
+                "twice", "the name {name} stands in classifiers and in networks; rename one", {"name": min(twice)}
+            )
+        return self
+
+    @property
+    def judges(self) -> dict[str, Network]:
+        """The oracles and readers by name."""
+        return {
+            name: self.networks.get(name) or Network(file=str(SHIPPED / f"{name}.safetensors"))
+            for name in dict.fromkeys([*self.oracles, *self.readers])
+        }
+
+
+def refuse_name(where: str, name: str, valid: Any) -> None:
+    close = nearest(name, valid)
+    hint = f"did you mean '{close}'?" if close else f"valid names are {', '.join(sorted(valid)) or 'none yet'}."
+    raise PydanticCustomError(
+        "unknown_name",
+        "{where} names '{name}', which does not exist; {hint}",
+        {"where": where, "name": name, "hint": hint},
+    )
+
+
+def shipped_networks() -> list[str]:
+    """Names of the networks that come with the project."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def load_study(name: str = "default") -> Study:
+    """Read a study by its name (`default`, or one of studies/) or by the path of its file.
+
+    Raises UserError, one line per mistake, for a file that is missing, is not YAML or does not fit.
+    """
+    path = study_path(name)
+    values = read_yaml(path)
+    if values.get("extends") is not None:
+        values = {**read_yaml(DEFAULT), **values}
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        mistakes = [describe(mistake) for mistake in error.errors()]
+        raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes)) from None
+
+
+def study_path(name: str) -> Path:
+    if name == "default":
+        return DEFAULT
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    path = STUDIES / f"{name}.yaml"
+    if not path.exists():
+        there = ["default", *(each.stem for each in sorted(STUDIES.glob("*.yaml")))]
+        close = nearest(name, there)
+        hint = (
+            f"did you mean '{close}'?" if close else f"there are {', '.join(there)}, or give the path of a .yaml file."
+        )
+        raise UserError(f"there is no study '{name}' in {STUDIES}/; {hint}")
+    return path
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}; give the path of a study, such as studies/digits.yaml.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable as YAML: {' '.join(str(error).split())}; correct it there.") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds no study; begin with the key `study` and its name.")
+    return values
+
+
+def describe(mistake: dict[str, Any]) -> str:
+    """One line for a mistake that pydantic found: where it is, what is wrong, what would be right."""
+    parts = [str(part) for part in mistake["loc"]]
+    # pydantic names the kind of dataset that it chose; a person never wrote that.
+    where = ".".join(
+        part for before, part in zip(["", *parts], parts, strict=False) if before != "dataset" or part not in KINDS
+    )
+    message = mistake["msg"][0].lower() + mistake["msg"][1:]
+    given = mistake.get("input")
+    shown = "" if isinstance(given, dict | list | Section) or given is None else f" (here: {given!r})"
+    return f"{where or 'study'}: {message}{shown}"

@@ -1,0 +1,152 @@
+"""The section `dataset`: worlds, image folders, Hugging Face datasets and digits, and which images are taken."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Tag
+
+from pipeline.study.section import Section, Share, Split, chosen_by_key
+
+
+class MixtureComponent(Section):
+    """A share of the images in which some concepts have fixed values; the others follow the marginals."""
+
+    weight: Share = Field(description="Share of the images; the weights of a mixture add up to 1.")
+    set: dict[str, str] = Field(description="Value of each fixed concept.")
+
+
+class PriorOptions(Section):
+    """Joint distribution of a world's concepts; independent and uniform where nothing is said."""
+
+    marginals: dict[str, dict[str, Share]] = Field({}, description="Probability of each value, by concept.")
+    mixture: list[MixtureComponent] = Field([], description="Any joint distribution, as a mixture of assignments.")
+
+
+class WorldDataset(Section):
+    """Images of a synthetic world, rendered on demand: the truth about them is known."""
+
+    world: Literal["portraits", "shapes"] = Field(description="Name of the world.")
+    size: int = Field(64, ge=32, le=256, description="Side of the images in pixels.")
+    prior: PriorOptions | None = Field(None, description="Joint distribution of the concepts.")
+
+
+class Shares(Section):
+    """Shares of the three parts of a dataset without splits of its own; equal images are always in the same part."""
+
+    train: Share = Field(0.0, description="For training.")
+    search: Share = Field(0.0, description="For choosing directions and settings.")
+    test: Share = Field(0.0, description="For the rows that are scored.")
+
+
+SHARES = Shares(train=0.7, search=0.1, test=0.2)
+
+
+class Framed(Section):
+    """How the images of a finite dataset become one size; boxes and masks follow. How it is split."""
+
+    size: int | None = Field(224, ge=1, le=4096, description="Side in pixels; null leaves every image as it is.")
+    resize: Literal["shortest", "longest", "stretch", "none"] = Field(
+        "shortest", description="Which side becomes `size`; `longest` pads to a square, `stretch` changes proportions."
+    )
+    crop: Literal["center", "none"] = Field("center", description="Cut the middle square out, or keep all.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field("bilinear", description="Of resizing.")
+    background: str = Field("white", description="Colour behind transparent pixels and of padding.")
+    splits: dict[Split, str] | None = Field(None, description="Name of each of our splits in the dataset's own.")
+    shares: Shares = Field(SHARES, description="Parts of a dataset without splits of its own.")
+    label_columns: list[str] | dict[str, str] = Field(
+        ["label"], description="Columns of the labels, one task each; or the column of each task."
+    )
+    classes: list[str] | dict[str, list[str]] | None = Field(
+        None, description="Class names, to fix their order; by task where there are several."
+    )
+    caption_column: str | None = Field(None, description="Column of the captions.")
+
+
+class FolderDataset(Framed):
+    """A person's own images."""
+
+    folder: str = Field(description="Folder with the images, searched with its sub-folders.")
+    labels: str = Field(
+        "folders", description="`folders` (a sub-folder per class), `none`, or a table (.csv, .parquet)."
+    )
+    task: str = Field("label", description="Name of the task when sub-folders are the labels.")
+    image_column: str = Field("file", description="Column of the labels file with the path of the image in the folder.")
+    split_column: str | None = Field(None, description="Column of the labels file with the dataset's own split.")
+    unlisted: Literal["error", "ignore"] = Field("error", description="What to do with images the labels file lacks.")
+    boxes: str | None = Field(None, description="A .csv or .parquet file with a row per box: image, x0, y0, x1, y1.")
+    masks: str | None = Field(None, description="Folder with a mask image of the object per image, of the same name.")
+
+
+class HuggingFaceDataset(Framed):
+    """A Hugging Face dataset: a local Parquet or Arrow file or folder, or a name on the hub."""
+
+    huggingface: str = Field(description="Path or hub name.")
+    revision: str | None = Field(None, description="Commit or tag on the hub, so that the data stays the same.")
+    configuration: str | None = Field(None, description="Configuration of a dataset that has several.")
+    image_column: str = Field("image", description="Column of the images.")
+    id_column: str | None = Field(
+        None, description="Column of unique names; without, split and row number are the name."
+    )
+
+
+class DigitsDataset(Section):
+    """The 1,797 real handwritten digits, 8 x 8 pixels, that come with scikit-learn."""
+
+    digits: Literal["scikit-learn"] = Field(description="Where they come from.")
+    size: int = Field(16, ge=8, le=256, description="Side in pixels after enlarging.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field("bilinear", description="Of enlarging.")
+    shares: Shares = Field(SHARES, description="Parts for training, search and test.")
+
+
+class Sampled(Section):
+    """Which images of the dataset are explained."""
+
+    rows: int = Field(24, ge=1, description="Number of images.")
+    split: Split = Field("test", description="Part of the data; the three parts have no image in common.")
+    per_class: str | None = Field(None, description="Task whose classes get equal numbers of images.")
+    correct: list[str] = Field([], description="Keep only images that all of these classifiers get right.")
+
+
+class SampledWorld(WorldDataset, Sampled):
+    """Images of a synthetic world."""
+
+
+class SampledFolder(FolderDataset, Sampled):
+    """Images of a folder."""
+
+
+class SampledHuggingFace(HuggingFaceDataset, Sampled):
+    """Images of a Hugging Face dataset."""
+
+
+class SampledDigits(DigitsDataset, Sampled):
+    """Real handwritten digits."""
+
+
+DATASETS = {
+    "world": SampledWorld,
+    "folder": SampledFolder,
+    "huggingface": SampledHuggingFace,
+    "digits": SampledDigits,
+}
+Dataset = Annotated[
+    Annotated[SampledWorld, Tag("world")]
+    | Annotated[SampledFolder, Tag("folder")]
+    | Annotated[SampledHuggingFace, Tag("huggingface")]
+    | Annotated[SampledDigits, Tag("digits")],
+    chosen_by_key(DATASETS, "a dataset"),
+]
+TRAINING_DATASETS = {
+    "world": WorldDataset,
+    "folder": FolderDataset,
+    "huggingface": HuggingFaceDataset,
+    "digits": DigitsDataset,
+}
+TrainingDataset = Annotated[
+    Annotated[WorldDataset, Tag("world")]
+    | Annotated[FolderDataset, Tag("folder")]
+    | Annotated[HuggingFaceDataset, Tag("huggingface")]
+    | Annotated[DigitsDataset, Tag("digits")],
+    chosen_by_key(TRAINING_DATASETS, "a training dataset"),
+]

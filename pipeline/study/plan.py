@@ -1,0 +1,173 @@
+"""What the workflow needs to know of a study before anything runs: networks, files, shards, options, code."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from pipeline.datasets import DATASETS
+from pipeline.fingerprint import canonical_json, digest, fingerprint
+from pipeline.study import Study
+from pipeline.study.networks import Network
+from pipeline.study.resources import memory_mb, runtime_minutes
+from pipeline.study.section import Section
+from pipeline.worlds import WORLDS
+
+RESULTS, RESOURCES = Path("results"), Path("resources")
+TRAINED = RESOURCES / "classifiers"
+LOCAL_FILES = ("file", "torch_export", "torchscript", "onnx")
+
+
+def trained_file(name: str, ending: str = "safetensors") -> str:
+    """Where a network that a study trains is written; its model card ends in md."""
+    return str(TRAINED / f"{name}.{ending}")
+
+
+def local_files(dataset: Section) -> list[str]:
+    """All files that a dataset reads on this machine, in a fixed order."""
+    options = dataset.model_dump()
+    roots = [options.get(key) for key in ("folder", "masks", "boxes", "huggingface")]
+    roots += [options["labels"]] if options.get("labels") not in (None, "folders", "none") else []
+    files: list[str] = []
+    for root in (Path(root) for root in roots if root):
+        if root.is_file():
+            files.append(str(root))
+        elif root.is_dir():
+            files += sorted(str(path) for path in root.rglob("*") if path.is_file())
+    return files
+
+
+class Plan:
+    """The files and options of one study; reads nothing but the study and the package's source."""
+
+    def __init__(self, study: Study):
+        self.study = study
+        self.folder = RESULTS / "studies" / study.study
+        self.networks: dict[str, Network] = {**study.classifiers, **study.judges}
+        self.shards = [f"{index:03d}" for index in range(ceil(study.dataset.rows / study.shard_rows))]
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether interventions can be rendered: only a synthetic world knows what its images would have been."""
+        return hasattr(self.study.dataset, "world")
+
+    def part(self, table: str, stage: str, shard: str = "{shard}") -> str:
+        """Path of one part of a table."""
+        return str(self.folder / "tables" / table / stage / f"part-{shard}.parquet")
+
+    def parts(self, table: str, stage: str) -> list[str]:
+        """Paths of all parts of a table that a stage writes."""
+        return [self.part(table, stage, shard) for shard in self.shards]
+
+    def table(self, name: str) -> str:
+        """Path of a table that is one file."""
+        return str(self.folder / f"{name}.parquet")
+
+    @property
+    def page(self) -> str:
+        """Path of the report."""
+        return str(self.folder / "report" / "index.html")
+
+    @property
+    def store(self) -> str:
+        """Folder of the row store, which all studies share."""
+        return str(RESULTS / "rows")
+
+    def log(self, name: str) -> str:
+        """Path of a job's log."""
+        return str(self.folder / "logs" / f"{name}.log")
+
+    def identity(self, network: str = "{network}") -> str:
+        """Path of the small file that identifies a network: digests of its files, and how it is loaded."""
+        return str(self.folder / "identities" / f"{network}.json")
+
+    def weights(self, *networks: str) -> list[str]:
+        """Local files that the networks are read from."""
+        files = []
+        for network in networks:
+            entry = self.entry(network)
+            files += [entry[kind] for kind in LOCAL_FILES if entry.get(kind)]
+            files += [entry["checkpoint"]] if entry.get("checkpoint") else []
+            script = entry.get("entry_point", "").rpartition(":")[0]
+            files += [script] if script.endswith(".py") else []
+        return list(dict.fromkeys(files))
+
+    def entry(self, network: str) -> dict[str, Any]:
+        """How a network is loaded, without what is left at nothing; a trained one as the file it is written to."""
+        entry = self.networks[network].model_dump(exclude_none=True)
+        if "trained" in entry:
+            entry["file"] = trained_file(entry.pop("trained"))
+        return entry
+
+    def dataset_files(self) -> list[str]:
+        """Files of a local dataset, so that a changed, new or missing image is noticed."""
+        return local_files(self.study.dataset)
+
+    def training_files(self, network: str) -> list[str]:
+        """Files of the local dataset that a network is trained on."""
+        return local_files(self.study.training[network].dataset)
+
+    def options(self, stage: str, name: str | None = None) -> str:
+        """Exactly the options that decide what a stage writes, as canonical JSON."""
+        study = self.study
+        dataset = study.dataset.model_dump(mode="json")
+        sections: dict[str, Any] = {
+            "identify": {"networks": {network: self.entry(network) for network in self.networks}},
+            "sample": {
+                "study": study.study,
+                "seed": study.seed,
+                "dataset": dataset,
+                "shard_rows": study.shard_rows,
+                "networks": {network: self.entry(network) for network in study.dataset.correct},
+            },
+            "intervene": {"study": study.study, "world": dataset.get("world"), "size": dataset.get("size")},
+            "predict": {
+                "study": study.study,
+                "seed": study.seed,
+                "world": dataset.get("world"),
+                "networks": {network: self.entry(network) for network in self.networks},
+            },
+            "score": {"study": study.study, "classifiers": list(study.classifiers)},
+            "metrics": {
+                "study": study.study,
+                "seed": study.seed,
+                "classifiers": list(study.classifiers),
+                "oracles": study.oracles,
+                "readers": study.readers,
+                **study.statistics.model_dump(),
+            },
+            "report": {"study": study.study, "roles": self.roles(), **study.report.model_dump()},
+        }
+        if stage == "train":
+            return canonical_json({"study": study.study, **study.training[name].model_dump(mode="json")})
+        return canonical_json(sections[stage])
+
+    def memory(self, stage: str) -> int:
+        """Memory of a job of that stage in megabytes."""
+        return memory_mb(stage, self.images_per_job(stage), self.study.dataset.size)
+
+    def runtime(self, stage: str) -> int:
+        """Longest time of a job of that stage in minutes."""
+        return runtime_minutes(stage, self.images_per_job(stage), len(self.networks))
+
+    def images_per_job(self, stage: str) -> int:
+        """Images that one job handles: all of them in `sample`; a shard, with its interventions, elsewhere."""
+        rows = self.study.dataset.rows
+        return rows if stage == "sample" else min(rows, self.study.shard_rows) * (20 if self.has_truth else 1)
+
+    def roles(self) -> dict[str, list[str]]:
+        """Names of the networks by what they are for."""
+        study = self.study
+        return {"classifiers": list(study.classifiers), "oracles": study.oracles, "readers": study.readers}
+
+    def code(self, stage: str) -> str:
+        """Identity of the code that a stage runs: its module, and those that the study chooses by name."""
+        options = self.study.dataset.model_dump()
+        kind = next(kind for kind in DATASETS if options.get(kind))
+        chosen = {"sample": [DATASETS[kind].split(":")[0]]}
+        if self.has_truth:
+            for by_world in ("sample", "intervene", "predict"):
+                chosen.setdefault(by_world, []).append(WORLDS[options["world"]])
+        modules = (f"pipeline.stages.{stage}", *chosen.get(stage, []))
+        return digest([fingerprint(module, deciding=True) for module in modules])

@@ -1,0 +1,15 @@
+# Gigabytes of weights are hashed once; everything later compares these small files.
+rule identify:
+    input:
+        weights=plan.weights(*plan.networks),
+    output:
+        identities=[plan.identity(network) for network in plan.networks],
+    log:
+        plan.log("identify"),
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        options=plan.options("identify"),
+        code=plan.code("identify"),
+    shell:
+        "python -m pipeline identify --options {params.options:q} --identities {output.identities} 2> {log}"

@@ -1,0 +1,23 @@
+rule report:
+    input:
+        images=plan.parts("images", "sample"),
+        interventions=plan.parts("interventions", "intervene") if plan.has_truth else [],
+        predictions=plan.parts("predictions", "predict"),
+        scores=plan.table("scores"),
+        metrics=plan.table("metrics"),
+    output:
+        page=plan.page,
+    log:
+        plan.log("report"),
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=memory("report"),
+        runtime=runtime("report"),
+    params:
+        options=plan.options("report"),
+        code=plan.code("report"),
+    shell:
+        "python -m pipeline report --options {params.options:q} --images {input.images}"
+        " --interventions {input.interventions} --predictions {input.predictions}"
+        " --scores {input.scores} --metrics {input.metrics} --page {output.page} 2> {log}"

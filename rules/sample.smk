@@ -1,0 +1,19 @@
+rule sample:
+    input:
+        files=plan.dataset_files(),
+        weights=ancient(plan.weights(*plan.study.dataset.correct)),
+        identities=[plan.identity(network) for network in plan.study.dataset.correct],
+    output:
+        images=plan.parts("images", "sample"),
+    log:
+        plan.log("sample"),
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=memory("sample"),
+        runtime=runtime("sample"),
+    params:
+        options=plan.options("sample"),
+        code=plan.code("sample"),
+    shell:
+        "python -m pipeline sample --options {params.options:q} --code {params.code} --images {output.images} 2> {log}"
