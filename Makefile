@@ -6,15 +6,15 @@ PROFILE ?= laptop
 VENV := .venv
 READY := $(VENV)/ready
 BIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-SNAKEMAKE := $(BIN) snakemake --profile envs/$(PROFILE) --config study=$(STUDY)
+WITH := --profile envs/$(PROFILE) --config study=$(STUDY)
 
 .PHONY: run train test lint lock reference clean
 
 run: $(READY)  ## Compute what is missing of a study and write its report.
-	@$(SNAKEMAKE)
+	@$(BIN) snakemake $(WITH)
 
 train: $(READY)  ## Train the networks of a study that are missing, or only NETWORK=name.
-	@$(SNAKEMAKE) --until train $(if $(NETWORK),resources/classifiers/$(NETWORK).safetensors,train_all)
+	@$(BIN) snakemake $(if $(NETWORK),resources/classifiers/$(NETWORK).safetensors,train_all) $(WITH)
 
 test: $(READY)  ## Run all tests.
 	@$(BIN) pytest
@@ -43,5 +43,5 @@ $(READY): envs/requirements.lock
 	@echo "Installing the pinned packages into $(VENV) (about 6 GB, once)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet "$$(grep -E '^uv==' envs/requirements.lock)"
-	@$(VENV)/bin/uv pip sync --quiet --python $(VENV)/bin/python envs/requirements.lock
+	@$(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(VENV)/bin/python envs/requirements.lock
 	@touch $@

@@ -19,3 +19,9 @@ rule train:
     shell:
         "python -m pipeline train --name {wildcards.network} --options {params.options:q}"
         " --weights {output.weights} --card {output.card} 2> {log}"
+
+
+rule train_all:
+    input:
+        [trained_file(network) for network in plan.study.training],
+    localrule: True

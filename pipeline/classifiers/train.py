@@ -20,6 +20,7 @@ class Recipe:
     noise, blur: shares of the images that are degraded (Gaussian noise up to 0.04; down-sampling by up to 2 and back),
         so that the network also reads images that are not quite clean.
     epsilon, attack_steps: adversarial training in the L2 ball of that radius (Madry et al. 2018); 0 trains plainly.
+        The radius grows over the first third of the steps, so that the network first learns what to defend.
     average: decay of the exponential moving average of the weights, which is what is kept.
     """
 
@@ -85,18 +86,19 @@ def train_network(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average), use_buffers=True
     )
     order = torch.empty(0, dtype=torch.long)
-    for _ in range(recipe.steps):
+    for step in range(recipe.steps):
         if len(order) < recipe.batch_size:
             order = torch.cat([order, torch.randperm(len(images), generator=generator)])
         rows, order = order[: recipe.batch_size], order[recipe.batch_size :]
         batch = degrade(images[rows].float() / 255, recipe, generator).to(device)
         truth = labels[rows].to(device)
-        if recipe.epsilon:
+        epsilon = recipe.epsilon * min(1.0, 3 * step / recipe.steps)
+        if epsilon:
             network.eval()  # the attack must not move batch statistics
             batch = attack_l2(
                 lambda attacked, truth=truth: head_loss(network((attacked - mean) / std), truth, heads),
                 batch,
-                epsilon=recipe.epsilon,
+                epsilon=epsilon,
                 steps=recipe.attack_steps,
             )
         network.train()

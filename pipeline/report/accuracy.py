@@ -5,7 +5,7 @@ from pipeline.report.results import Results
 ROLES = {"classifiers": "classifier", "oracles": "oracle", "readers": "reader"}
 
 
-def judge(results: Results) -> dict | None:
+def show_accuracy(results: Results) -> dict | None:
     """One row per network, and per concept of a reader; nothing where no accuracy is known."""
     rows = [
         row for role in ROLES for network in results.options["roles"][role] for row in rows_of(results, role, network)

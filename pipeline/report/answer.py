@@ -5,7 +5,7 @@ from pipeline.report.results import Results, Row
 from pipeline.report.truth import NOTABLE, Dependence, dependence
 
 
-def answer(results: Results) -> dict:
+def give_answer(results: Results) -> dict:
     """What every classifier depends on, or, without interventions, how often it is right."""
     return {
         "has_truth": results.has_truth,
@@ -18,16 +18,16 @@ def answer(results: Results) -> dict:
 def describe(results: Results, classifier: str) -> dict:
     """What the page says about one classifier; only what the metrics tell."""
     found = dependence(results, classifier)
-    task = results.task(classifier)
+    task, accuracy = results.task(classifier), accuracy_sentence(results, classifier)
     return {
         "name": classifier,
         "task": task,
         "classes": results.tasks(classifier).get(task, []),
-        "headline": headline(found) if found.rows else None,
+        "headline": headline(found) if found.rows else None if results.has_truth else accuracy,
         "flips": flip_sentence(found, results.interval_name) if found.rows else None,
         "shortcut": shortcut_sentence(found, task),
         "mark": "shortcut" if shortcuts(found, task) else "honest" if task in found.concepts else "",
-        "accuracy": accuracy_sentence(results, classifier),
+        "accuracy": accuracy,
     }
 
 
@@ -40,23 +40,29 @@ def headline(found: Dependence) -> str:
 
 def flip_sentence(found: Dependence, interval_name: str) -> str:
     """How many images each concept flips: those above NOTABLE by name, the others by the largest rate among them."""
-    highest = found.others[0]["value"] if found.others else None
+
+    def within(row: Row) -> str:
+        return bounds(row) + (": undecided" if row in found.undecided else "")
+
     above = [*found.depends, *found.undecided]
+    highest = found.others[0]["value"] if found.others else 0
     if not above:
-        return f"Changing one concept flips {f'at most {percent(highest)} of the images' if highest else 'no image'}."
+        rest = f"at most {percent(highest)} of the images" if highest else "no image"
+        return f"Changing one concept flips {rest}{reach(found.others)}."
     first, *further = above
-    mark = {True: ": undecided", False: ""}
-    clauses = [
-        f"Changing {first['concept']} flips {percent(first['value'])} of the images"
-        f" ({interval_name} {bounds(first)}{mark[first in found.undecided]})"
-    ]
-    clauses += [
-        f"{row['concept']} {percent(row['value'])} ({bounds(row)}{mark[row in found.undecided]})" for row in further
-    ]
-    rest = (
-        "" if highest is None else f"; no other concept flips {f'more than {percent(highest)}' if highest else 'any'}"
-    )
-    return f"{', '.join(clauses)}{rest}."
+    sentence = f"Changing {first['concept']} flips {percent(first['value'])} of the images"
+    sentence += f" ({interval_name} {within(first)})"
+    sentence += "".join(f", {row['concept']} {percent(row['value'])} ({within(row)})" for row in further)
+    if found.others:
+        rest = f"more than {percent(highest)}" if highest else "any"
+        sentence += f"; no other concept flips {rest}{reach(found.others)}"
+    return f"{sentence}."
+
+
+def reach(rows: list[Row]) -> str:
+    """How far the intervals of rates near zero reach: few images cannot show that there is nothing."""
+    ends = [row["ci_high"] for row in rows if row["ci_high"] is not None]
+    return f" (intervals up to {percent(max(ends))})" if ends else ""
 
 
 def bounds(row: Row) -> str:
@@ -89,10 +95,9 @@ def shortcut_sentence(found: Dependence, task: str | None) -> str | None:
 
 
 def accuracy_sentence(results: Results, classifier: str) -> str | None:
-    """How often the classifier is right on the unchanged images."""
+    """How often the classifier is right on the images as they are, to follow its name."""
     rows = results.metric("accuracy", classifier)
     if not rows:
         return None
-    row = rows[0]
-    share = f"It is right on {percent(row['value'])} of the unchanged images"
-    return f"{share} ({results.interval_name} {bounds(row)})."
+    which = "unchanged images" if results.has_truth else "images"
+    return f"is right on {percent(rows[0]['value'])} of the {which} ({results.interval_name} {bounds(rows[0])})"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from pipeline.report.numbers import hundredths
+
 # The colours of the style sheet (light); inside the page they follow it, dark mode included.
 COLOURS = {
     "ink": "#1c2430",
@@ -16,7 +18,8 @@ COLOURS = {
     "calm": "#a9b4c2",
 }
 INCH = 72.0  # points
-ROW_HEIGHT = 0.30  # inches
+WIDTH, ROW_HEIGHT, AXIS_HEIGHT = 4.6, 0.30, 0.62  # inches
+LETTER, GAP = 0.077, 0.16  # inches: a wide letter of a label, and what is left free beside labels
 SETTINGS = {
     "svg.fonttype": "none",  # letters stay text: small, searchable, in the reader's own font
     "svg.hashsalt": "counterfactory",
@@ -44,16 +47,21 @@ def bar_chart(bars: Sequence[Bar], axis: str) -> str:
     from matplotlib.figure import Figure
 
     places = range(len(bars))
+    left = min(max([len(bar.label) for bar in bars] + [8]) * LETTER + GAP, WIDTH / 2)
+    height = ROW_HEIGHT * len(bars) + AXIS_HEIGHT
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(4.6, ROW_HEIGHT * len(bars) + 0.62))
-        axes = figure.add_axes((0.24, 0.5 / figure.get_figheight(), 0.72, 1 - 0.55 / figure.get_figheight()))
+        figure = Figure(figsize=(WIDTH, height))
+        area = (left / WIDTH, 0.5 / height, 1 - (left + GAP) / WIDTH, 1 - 0.55 / height)
+        axes = figure.add_axes(area)
         colours = [COLOURS["accent" if bar.stands_out else "calm"] for bar in bars]
         axes.barh(places, [100 * bar.value for bar in bars], height=0.62, color=colours, zorder=2)
         for place, bar in zip(places, bars, strict=True):
             low, high = (bar.value if end is None else end for end in (bar.low, bar.high))
-            axes.plot([100 * low, 100 * high], [place, place], color=COLOURS["ink"], linewidth=1.3, zorder=3)
-            axes.text(100 * max(high, bar.value) + 2, place, label(bar), va="center", color=COLOURS["ink"], zorder=3)
-        axes.set_yticks(places, [bar.label for bar in bars], color=COLOURS["ink"])
+            line = COLOURS["ink" if bar.stands_out else "muted"]
+            axes.plot([100 * low, 100 * high], [place, place], color=line, linewidth=1.3, zorder=3)
+            end = 100 * max(high, bar.value) + 2
+            axes.text(end, place, hundredths(bar.value), va="center", color=COLOURS["ink"], zorder=3)
+        axes.set_yticks(places, [shortened(bar.label, int((left - GAP) / LETTER)) for bar in bars])
         axes.set_xticks(range(0, 101, 25))
         axes.set_xlim(0, 112)
         axes.set_ylim(len(bars) - 0.4, -0.6)
@@ -66,11 +74,9 @@ def bar_chart(bars: Sequence[Bar], axis: str) -> str:
         return svg_text(figure)
 
 
-def label(bar: Bar) -> str:
-    """The number at the end of a bar."""
-    from pipeline.report.numbers import hundredths
-
-    return hundredths(bar.value)
+def shortened(label: str, letters: int) -> str:
+    """A label that has at most so many letters."""
+    return label if len(label) <= letters else f"{label[: letters - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def svg_text(figure) -> str:
@@ -86,7 +92,7 @@ def inlined(svg: str, description: str, prefix: str) -> Markup:
     view = re.search(r'viewBox="([^"]*)"', svg).group(1)
     body = svg[svg.index(">", svg.index("<svg")) + 1 :]
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
-    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)
+    body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
     body = re.sub(r'\bid="', f'id="{prefix}', body)
     body = re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}", body)
     for name, colour in COLOURS.items():

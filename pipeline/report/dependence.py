@@ -6,7 +6,7 @@ from pipeline.report.results import Results, Row
 from pipeline.report.truth import NOTABLE, Dependence, dependences
 
 
-def depend(results: Results) -> dict | None:
+def show_dependence(results: Results) -> dict | None:
     """Charts and table of the flip rates and effects; nothing where no intervention was made."""
     found = dependences(results)
     if not found:
@@ -83,7 +83,7 @@ def table_rows(results: Results, found: Dependence, order: list[str]) -> list[di
 
 
 def strongest(rows: list[Row]) -> list[Row]:
-    """The classes to show: of two, whose effects mirror each other, the one that gains; else the three that move most."""
+    """The classes to show: of two, which mirror each other, the one that gains; else the three that move most."""
     shown = sorted(rows, key=lambda row: -row["value"] if len(rows) == 2 else -abs(row["value"]))
     return shown[: 1 if len(rows) == 2 else 3]
 

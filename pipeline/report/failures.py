@@ -3,7 +3,7 @@
 from pipeline.report.results import Results
 
 
-def fail(results: Results) -> dict:
+def list_failures(results: Results) -> dict:
     """Failed rows grouped by table and reason, the most frequent first within a table."""
     import polars
 

@@ -25,6 +25,11 @@ class Example:
     changes: list[Row]
 
     @property
+    def unknown(self) -> list[Row]:
+        """The interventions of which no prediction is known."""
+        return [row for row in self.changes if row["predicted"] is None]
+
+    @property
     def flips(self) -> list[Row]:
         """The interventions that flip the decision."""
         return [row for row in self.changes if row["predicted"] not in (None, self.original["predicted"])]
@@ -37,21 +42,26 @@ class Example:
     @property
     def keeping(self) -> list[str]:
         """The concepts of which every change keeps the decision."""
-        unknown = {row["concept"] for row in self.changes if row["predicted"] is None}
+        others = {row["concept"] for row in [*self.unknown, *self.flips]}
         concepts = dict.fromkeys(row["concept"] for row in self.changes)
-        return [concept for concept in concepts if concept not in unknown and concept not in self.flipping]
+        return [concept for concept in concepts if concept not in others]
 
 
-def show(results: Results) -> dict | None:
+def show_gallery(results: Results) -> dict | None:
     """A gallery for each classifier; nothing where the study wants no examples."""
-    galleries = [
-        {"name": classifier, "cards": [card(results, example) for example in examples(results, classifier)]}
-        for classifier in results.classifiers
-        if results.task(classifier) is not None
-    ]
+    galleries = [{"name": classifier, "cards": cards(results, classifier)} for classifier in results.classifiers]
     if not any(gallery["cards"] for gallery in galleries):
         return None
     return {"has_truth": results.has_truth, "galleries": galleries}
+
+
+def cards(results: Results, classifier: str) -> list[dict]:
+    """The examples of a classifier as the page shows them."""
+    shown = examples(results, classifier)
+    originals = [example.original["source_row_id"] for example in shown]
+    flips = [row["row_id"] for example in shown for row in example.flips]
+    pictures = {**results.pictures("images", originals), **results.pictures("interventions", flips)}
+    return [card(results, example, pictures) for example in shown]
 
 
 def examples(results: Results, classifier: str) -> list[Example]:
@@ -102,34 +112,34 @@ def by_certainty(originals: polars.DataFrame) -> polars.DataFrame:
     return originals.sort(~wrong, certainty, maintain_order=True)
 
 
-def card(results: Results, example: Example) -> dict:
-    """What the page shows of an example."""
+def card(results: Results, example: Example, pictures: dict[str, bytes]) -> dict:
+    """What the page shows of an example; pictures: row_id -> PNG."""
     original = example.original
     image_id, classifier, task = (original[key] for key in ("image_id", "classifier", "task"))
-    pictures = results.pictures("images", [original["source_row_id"]])
-    pictures |= results.pictures("interventions", [row["row_id"] for row in example.flips]) if example.flips else {}
 
     def view(row: Row, row_id: str, change: str) -> dict:
         decision = f"{task}: {results.class_name(classifier, task, row['predicted'])}"
         confidence = percent(row["confidence"])
         return {
             "picture": picture(pictures[row_id]) if row_id in pictures else None,
-            "original": row is original,
+            "is_original": row is original,
             "change": change,
             "decision": decision,
             "confidence": confidence,
-            "words": f"Image {image_id}, {change}: {classifier} says {decision}, {confidence} sure.",
+            "words": f"Image {image_id}{change and f', {change}'}: {classifier} says {decision}, {confidence} sure.",
         }
 
-    truth = None if original["label"] is None else results.class_name(classifier, task, original["label"])
-    right = original["label"] == original["predicted"]
+    unchanged = view(original, original["source_row_id"], "unchanged" if example.changes else "")
+    unchanged["truth"] = None if original["label"] is None else results.class_name(classifier, task, original["label"])
+    unchanged["right"] = original["label"] == original["predicted"]
     return {
         "image_id": image_id,
-        "original": {**view(original, original["source_row_id"], "unchanged"), "truth": truth, "right": right},
+        "original": unchanged,
         "flips": [view(row, row["row_id"], name_change(results, row)) for row in example.flips],
         "flipping": example.flipping,
         "keeping": example.keeping,
-        "has_changes": bool(example.changes),
+        "changes": len(example.changes),
+        "unknown": len(example.unknown),
     }
 
 

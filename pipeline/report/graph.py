@@ -17,7 +17,7 @@ from pipeline.report.results import Results
 if TYPE_CHECKING:
     import networkx
 
-WIDTH, HEIGHT = 148, 62  # of a node, in pixels, as everything here
+WIDTH, HEIGHT = 150, 76  # of a node, in pixels, as everything here
 PASSAGE = 8  # height of the place where an arrow passes a layer
 ACROSS, DOWN = 74, 24  # space between layers, and between the places of one
 SWEEPS = 4  # of ordering the places of each layer by their neighbours
@@ -48,7 +48,7 @@ class Edge:
     path: str
 
 
-def draw(results: Results) -> dict | None:
+def draw_graph(results: Results) -> dict | None:
     """Nodes, edges and size of the drawing; nothing where no table is known."""
     import networkx
 

@@ -24,13 +24,13 @@ class Section:
 
 # In the order of the page. The template of a section is templates/sections/<name>.html.
 SECTIONS = {
-    "answer": Section("The answer", answer.answer),
-    "dependence": Section("What each classifier depends on", dependence.depend),
-    "accuracy": Section("How often the networks are right", accuracy.judge),
-    "gallery": Section("Images and decisions", gallery.show),
-    "failures": Section("What failed", failures.fail),
-    "provenance": Section("Where the tables come from", provenance.trace),
-    "graph": Section("The pipeline", graph.draw),
+    "answer": Section("The answer", answer.give_answer),
+    "dependence": Section("What each classifier depends on", dependence.show_dependence),
+    "accuracy": Section("How often the networks are right", accuracy.show_accuracy),
+    "gallery": Section("Images and decisions", gallery.show_gallery),
+    "failures": Section("What failed", failures.list_failures),
+    "provenance": Section("Where the tables come from", provenance.show_provenance),
+    "graph": Section("The pipeline", graph.draw_graph),
 }
 
 
@@ -80,14 +80,13 @@ def introduction(results: Results) -> str:
     if not results.has_truth:
         return (
             f"This page shows how {classifiers} answered on {images}."
-            " The images come from outside, so nobody can say what they would have looked like with one thing changed:"
-            " there are no interventions, and what a classifier truly depends on is not shown."
+            " The images were collected, not drawn by a program, so nobody can say what they would have looked like"
+            " with one thing changed: there are no interventions, and what a classifier truly depends on is not shown."
         )
-    concepts = results.concepts
     return (
         f"This page shows what {classifiers} looked at to judge {images}."
-        f" Every image was drawn again with exactly one thing changed ({numbers.listing(concepts, 'or')}) and everything"
-        " else kept, so that it is known, not guessed, what makes a classifier change its decision."
+        f" Every image was drawn again with exactly one thing changed ({numbers.listing(results.concepts, 'or')}) and"
+        " everything else kept, so that it is known, not guessed, what makes a classifier change its decision."
     )
 
 

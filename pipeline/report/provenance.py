@@ -11,7 +11,7 @@ SHORT = 12  # digits of a sha256 that are shown; the whole stands in the tooltip
 DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-def trace(results: Results) -> dict:
+def show_provenance(results: Results) -> dict:
     """One entry per table and origin; parts that follow from the same are one entry."""
     groups: dict[str, list[Part]] = {}
     for part in results.parts:
@@ -22,7 +22,7 @@ def trace(results: Results) -> dict:
 def entry(parts: list[Part]) -> dict:
     """What is said about parts of one origin."""
     provenance = parts[0].provenance
-    code = provenance.get("code")
+    code, options = provenance.get("code"), provenance.get("options")
     return {
         "table": parts[0].table,
         "stage": provenance.get("stage"),
@@ -32,7 +32,7 @@ def entry(parts: list[Part]) -> dict:
         "failed": sum(part.failed for part in parts),
         "seed": provenance.get("seed"),
         "code": code and {"short": code[:SHORT], "full": code},
-        "options": json.dumps(provenance.get("options", {}), indent=2, sort_keys=True, ensure_ascii=False),
+        "options": options and json.dumps(options, indent=2, sort_keys=True, ensure_ascii=False),
         "weights": [weight(name, identity) for name, identity in sorted(provenance.get("weights", {}).items())],
     }
 

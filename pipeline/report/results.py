@@ -98,8 +98,11 @@ class Results:
         return self.provenance("predictions").get("tasks", {}).get(network, {})
 
     def task(self, classifier: str) -> str | None:
-        """The task of a classifier; of a network with several, the first."""
-        return next(iter(self.tasks(classifier)), None)
+        """The task of a classifier; of a network with several, the first. None where it predicted nothing."""
+        import polars
+
+        judged = self.tables["predictions"].filter(polars.col("classifier") == classifier)["task"].head(1)
+        return next(iter([*self.tasks(classifier), *judged]), None)
 
     def class_name(self, network: str, task: str, index: int) -> str:
         """Name of a network's class; its number where no name is known."""
@@ -139,6 +142,8 @@ def read_results(options: dict[str, Any], files: Mapping[str, Sequence[Path]]) -
         tables[table] = polars.concat(frames)
 
     def pictures(table: str, row_ids: Sequence[str]) -> dict[str, bytes]:
+        if not row_ids:
+            return {}
         rows = read_table(files[table], table, ["row_id", "image"], row_ids=row_ids).to_pylist()
         return {row["row_id"]: row["image"]["bytes"] for row in rows if row["image"] is not None}
 

@@ -28,11 +28,11 @@ class Job:
 def job(stage: str, study: str, output: Path) -> Iterator[Job]:
     """Account for a job and write what it cost to the folder `costs` of the study, which no rule reads.
 
-    output: the file that the job writes, somewhere in the folder of the study.
+    output: the file that the job writes; where it lies outside a folder of the study's name, `costs` is beside it.
     """
     account = Job()
     yield account
-    folder = next(parent for parent in output.parents if parent.name == study)
+    folder = next((parent for parent in output.parents if parent.name == study), output.parent)
     part = "-".join(output.relative_to(folder).with_suffix("").parts)
     row = account.clock.row(
         stage, study=study, part=part, device=account.device, rows=account.rows, rows_computed=account.rows_computed

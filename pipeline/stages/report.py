@@ -8,6 +8,7 @@ from pipeline.files import appearing
 from pipeline.report.dependence import figures
 from pipeline.report.page import build_page
 from pipeline.report.results import read_results
+from pipeline.stages.common import job
 
 
 def report(
@@ -27,10 +28,12 @@ def report(
         "scores": [scores],
         "metrics": [metrics],
     }
-    results = read_results(json.loads(options), files)
-    for name, drawing in figures(results).items():
-        write_text(page.parent / "figures" / f"{quote(name, safe=' ')}.svg", drawing)
-    write_text(page, build_page(results))
+    chosen = json.loads(options)
+    with job("report", chosen["study"], page) as account, account.clock("compute"):
+        results = read_results(chosen, files)
+        for name, drawing in figures(results).items():
+            write_text(page.parent / "figures" / f"{quote(name, safe=' ')}.svg", drawing)
+        write_text(page, build_page(results))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.datasets import Sample, open_dataset
 from pipeline.datasets.sampling import sample as sample_source
 from pipeline.images import content, encode_mask, image_struct, to_tensor
+from pipeline.progress import bar
 from pipeline.stages.common import job, provenance
 from pipeline.stages.labels import class_index
 from pipeline.tables import write_table
@@ -20,8 +22,15 @@ def sample(options: str, code: str, images: list[Path]) -> None:
     with job("sample", chosen["study"], images[0]) as account:
         source = open_dataset(dataset, dataset["split"], chosen["seed"])
         accept = judged_right(chosen, source.tasks) if chosen["networks"] else None
-        with account.clock("compute"):
-            samples = sample_source(source, dataset["rows"], per_class=dataset["per_class"], accept=accept)
+        with account.clock("compute"), bar("sample", dataset["rows"]) as progress:
+
+            def read(image_id: str) -> Sample:
+                progress.advance(1)
+                return source.read(image_id)
+
+            samples = sample_source(
+                replace(source, read=read), dataset["rows"], per_class=dataset["per_class"], accept=accept
+            )
         parts: list[list[dict[str, Any]]] = [[] for _ in images]
         whole = 0
         for image in samples:

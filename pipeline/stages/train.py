@@ -16,6 +16,7 @@ from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
 from pipeline.costs import device_name
 from pipeline.device import pick_device
+from pipeline.errors import UserError
 from pipeline.files import appearing
 from pipeline.metrics.truth import intervention_effect
 from pipeline.progress import bar
@@ -30,14 +31,30 @@ INTERVENED = 500
 def train(name: str, options: str, weights: Path, card: Path) -> None:
     """Train on the split `train`, calibrate on images held out from it, measure on the split `test`."""
     chosen = json.loads(options)
-    wanted = None if chosen["rows"] is None else chosen["rows"] + chosen["held_out"]
-    data = read_training_data(chosen, "train", wanted, as_trained=True)
-    held_out = chosen["held_out"] if wanted else len(data.images) // 10
-    seen = data.rows(0, len(data.images) - held_out)
+    seen, held_out = split_training_data(chosen)
+    if "world" not in chosen["dataset"]:
+        read_training_data(chosen, "test", 1, as_trained=False)  # an empty split is better known before training
+    chosen["rows"] = len(seen.images)
     start = time.monotonic()
     network = train_network(name, chosen, seen)
     seconds = time.monotonic() - start
-    publish(name, chosen, network, data.rows(len(seen.images), len(data.images)), seconds, weights, card)
+    publish(name, chosen, network, held_out, seconds, weights, card)
+
+
+def split_training_data(options: dict[str, Any]) -> tuple[TrainingData, TrainingData]:
+    """The images to train on, and further ones to calibrate on: a tenth where the data is finite."""
+    rows = options["rows"]
+    held_out = options["held_out"] if "world" in options["dataset"] else (rows or 0) // 9
+    data = read_training_data(options, "train", None if rows is None else rows + held_out, as_trained=True)
+    there = len(data.images)
+    if rows is None:
+        held_out = there // 10
+    elif there < rows + held_out:
+        raise UserError(
+            f"training.rows is {rows}, and {held_out} more images are held out, but the split train has {there};"
+            f" set rows to {there * 9 // 10} or less, or leave it out to take them all."
+        )
+    return data.rows(0, there - held_out), data.rows(there - held_out, there)
 
 
 def train_network(name: str, options: dict[str, Any], data: TrainingData) -> nn.Module:
@@ -86,7 +103,7 @@ def publish(
         architecture=options["architecture"],
         options=options["options"],
         heads=held_out.heads,
-        size=options["dataset"]["size"],
+        size=side(held_out.images),
         mean=MEAN,
         std=STD,
         temperature=temperature,
@@ -104,6 +121,12 @@ def publish(
     )
     with appearing(card) as hidden:
         hidden.write_text(text, encoding="utf-8")
+
+
+def side(images: torch.Tensor) -> int | None:
+    """The side of square images (N, 3, H, W); None for others, which a network must then take as they are."""
+    height, width = images.shape[2:]
+    return height if height == width else None
 
 
 def measure(classifier: Classifier, options: dict[str, Any]) -> dict[str, Any]:

@@ -42,10 +42,13 @@ def read_training_data(options: dict[str, Any], split: str, rows: int | None, *,
     """Read the first rows (all, if None) of a split of the dataset that a network is trained on.
 
     as_trained: with prior and planted shortcut; without, concepts are independent and labels true.
-    Raises UserError for a task that the dataset does not have, and for images of different sizes.
+    Raises UserError for a task that the dataset does not have, a split without labelled images, images of different
+    sizes, and a planted shortcut where the concepts are not known.
     """
     if "world" in options["dataset"]:
         return world_data(options, split, rows, as_trained)
+    if options["relabel"]:
+        raise UserError("relabel plants a shortcut between the concepts of a world; leave it out for other images.")
     source = open_dataset(options["dataset"], split, options["seed"])
     for task in options["tasks"]:
         if task not in source.tasks:
@@ -57,10 +60,12 @@ def read_training_data(options: dict[str, Any], split: str, rows: int | None, *,
         if sample.image is not None and all(sample.attributes.get(task) is not None for task in options["tasks"])
     )
     taken = list(islice(labelled, rows))
-    if len({sample.image.shape for sample in taken}) != 1:
+    if not taken:
         raise UserError(
-            f"{source.name} has no labelled images of one size in split {split}; set size, resize and crop."
+            f"{source.name} has no labelled images; add some, or give that split a larger part in dataset.shares."
         )
+    if len({sample.image.shape for sample in taken}) > 1:
+        raise UserError(f"{source.name} has images of different sizes; set size, resize and crop to make them one.")
     return TrainingData(
         pixels([sample.image for sample in taken]),
         torch.tensor([[sample.attributes[task] for task in options["tasks"]] for sample in taken]),

@@ -13,8 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import UserError, nearest
-from pipeline.study.datasets import DATASETS as KINDS
 from pipeline.study.datasets import Dataset
+from pipeline.study.mistakes import describe
 from pipeline.study.networks import Network, Training
 from pipeline.study.section import Name, Section
 
@@ -65,9 +65,10 @@ class Study(Section):
         for name in self.dataset.correct:
             if name not in self.classifiers:
                 refuse_name("dataset.correct", name, self.classifiers)
-        for entry, network in {**self.classifiers, **self.networks}.items():
-            if network.trained is not None and network.trained not in self.training:
-                refuse_name(f"{entry}.trained", network.trained, self.training)
+        for role in ("classifiers", "networks"):
+            for entry, network in getattr(self, role).items():
+                if network.trained is not None and network.trained not in self.training:
+                    refuse_name(f"{role}.{entry}.trained", network.trained, self.training)
         twice = set(self.classifiers) & set(self.networks)
         if twice:
             raise PydanticCustomError(
@@ -111,7 +112,7 @@ def load_study(name: str = "default") -> Study:
     try:
         return Study.model_validate(values)
     except ValidationError as error:
-        mistakes = [describe(mistake) for mistake in error.errors()]
+        mistakes = describe(error, Study.model_json_schema())
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes)) from None
 
 
@@ -141,16 +142,3 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no study; begin with the key `study` and its name.")
     return values
-
-
-def describe(mistake: dict[str, Any]) -> str:
-    """One line for a mistake that pydantic found: where it is, what is wrong, what would be right."""
-    parts = [str(part) for part in mistake["loc"]]
-    # pydantic names the kind of dataset that it chose; a person never wrote that.
-    where = ".".join(
-        part for before, part in zip(["", *parts], parts, strict=False) if before != "dataset" or part not in KINDS
-    )
-    message = mistake["msg"][0].lower() + mistake["msg"][1:]
-    given = mistake.get("input")
-    shown = "" if isinstance(given, dict | list | Section) or given is None else f" (here: {given!r})"
-    return f"{where or 'study'}: {message}{shown}"

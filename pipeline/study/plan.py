@@ -16,6 +16,7 @@ from pipeline.worlds import WORLDS
 
 RESULTS, RESOURCES = Path("results"), Path("resources")
 TRAINED = RESOURCES / "classifiers"
+TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 LOCAL_FILES = ("file", "torch_export", "torchscript", "onnx")
 
 
@@ -170,4 +171,7 @@ class Plan:
             for by_world in ("sample", "intervene", "predict"):
                 chosen.setdefault(by_world, []).append(WORLDS[options["world"]])
         modules = (f"pipeline.stages.{stage}", *chosen.get(stage, []))
-        return digest([fingerprint(module, deciding=True) for module in modules])
+        parts = [fingerprint(module, deciding=True) for module in modules]
+        if stage == "report":
+            parts += [path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.rglob("*")) if path.is_file()]
+        return digest(parts)

@@ -1,6 +1,5 @@
 """Studies with real renders and networks whose rule is known, as the stages before the report write them."""
 
-import json
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -8,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.fingerprint import canonical_json
 from pipeline.images import content, image_struct
 from pipeline.noise import stream
 from pipeline.stages.report import report
-from pipeline.tables import write_table
+from pipeline.tables import read_table, write_table
 from pipeline.worlds import Scene, draw_scene, intervene, load_world
 
 PORTRAITS = load_world("portraits")
@@ -65,16 +65,25 @@ class Study:
     def page(self) -> Path:
         return self.folder / "report" / "index.html"
 
+    def options_text(self, **options) -> str:
+        """The options of the report as the workflow gives them; some may be replaced."""
+        return canonical_json({**self.options, **options})
+
     def build(self, **options) -> str:
         """Run the stage and return its page; options replace those of the study."""
-        chosen = {**self.options, **options}
-        report(options=json.dumps(chosen), page=self.page, **self.files)
+        report(options=self.options_text(**options), page=self.page, **self.files)
         return self.page.read_text(encoding="utf-8")
 
     def rewrite(self, table: str, rows: list[dict], **provenance) -> None:
         """Put other rows in the place of a table (its only part)."""
         path = self.files[table][0] if isinstance(self.files[table], list) else self.files[table]
         write_table(path, table, rows, {**origin(table), **provenance})
+
+    def rename_classifier(self, name: str, other: str) -> None:
+        """Give a network of the predictions another name."""
+        rows = read_table(self.files["predictions"], "predictions").to_pylist()
+        rows = [{**row, "classifier": other} if row["classifier"] == name else row for row in rows]
+        self.rewrite("predictions", rows, tasks={other: SMILE})
 
 
 def origin(table: str) -> dict:
@@ -235,6 +244,12 @@ def write_study(folder: Path, rows: int, size: int, *, truth: bool = True, shard
 def study(tmp_path):
     """A small study of portraits: one part of each table."""
     return write_study(tmp_path, rows=8, size=32)
+
+
+@pytest.fixture
+def study_in_parts(tmp_path):
+    """The small study, each table in two parts."""
+    return write_study(tmp_path, rows=8, size=32, shards=2)
 
 
 @pytest.fixture

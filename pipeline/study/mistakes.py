@@ -1,0 +1,158 @@
+"""The mistakes in a study file, each as one line for the person who wrote it: where, what is allowed, what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.errors import nearest
+from pipeline.study.words import Node, alternatives, branches, choices, plain, section_name, words
+
+# Mistakes that are told by saying what is allowed; others keep the text of who found them.
+TOLD_BY_WHAT_IS_ALLOWED = frozenset(
+    "bool_parsing bool_type dict_type finite_number float_parsing float_type greater_than greater_than_equal"
+    " int_from_float int_parsing int_parsing_size int_type less_than less_than_equal list_type literal_error model_type"
+    " string_pattern_mismatch string_too_long string_type too_short".split()
+)
+EXAMPLES = {
+    "study": "mine",
+    "dataset": "{world: portraits, size: 64}",
+    "classifiers": "{mine: {timm: resnet18.a1_in1k}}",
+    "tasks": "[smile]",
+    "architecture": "resnet18",
+    "weight": "0.5",
+    "set": "{smile: present}",
+    "concept": "smile",
+    "by": "glasses",
+    "nuisance": "tilt",
+    "below": "0",
+}
+LABELS = {"list": "array", "dict": "object", "str": "string", "int": "integer", "float": "number"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a mistake is.
+
+    path: keys from the top of the file. node: schema of what may stand there. is_key: the last key itself is wrong.
+    union: path of the innermost value that may be of several types, if there is one; inside: the mistake is within it.
+    """
+
+    path: tuple[str, ...]
+    node: Node
+    is_key: bool
+    union: tuple[str, ...] | None
+    inside: bool
+
+
+def describe(error: ValidationError, schema: Node) -> list[str]:
+    """One line for each mistake that was found in a study.
+
+    A value that may be of several types is told once: by what is wrong inside it where its type is one of them.
+    """
+    found = [(mistake, find(mistake["loc"], schema)) for mistake in error.errors()]
+    entered = {place.union for _, place in found if place.inside}
+    told = [sentence(mistake, place, schema) for mistake, place in found if place.inside or place.union not in entered]
+    return list(dict.fromkeys(told))
+
+
+def find(location: tuple[str | int, ...], schema: Node) -> Place:
+    """Follow a location through the schema; the types and kinds that pydantic puts into it are no keys of the file."""
+    is_key = location[-1:] == ("[key]",)
+    path: tuple[str, ...] = ()
+    union, inside, node, parent = None, False, schema, schema
+    for part in location[:-1] if is_key else location:
+        kinds = branches(node)
+        if "oneOf" in node:
+            node = next(kind for each in kinds if part in (kind := resolve(each, schema)).get("required", []))
+        elif len(kinds) > 1:
+            union, inside, parent = path, False, node
+            node = next((kind for kind in kinds if kind.get("type") == LABELS.get(str(part).split("[")[0])), {})
+        else:
+            inside = union is not None
+            parent = resolve(kinds[0] if kinds else node, schema)
+            path, node = (*path, str(part)), below(parent, part)
+        node = resolve(node, schema)
+    if union is not None and not inside:
+        node = parent
+    elif len(branches(node)) == 1:
+        node = resolve(branches(node)[0], schema)
+    return Place(path, parent.get("propertyNames", {"type": "string"}) if is_key else node, is_key, union, inside)
+
+
+def resolve(node: Node, schema: Node) -> Node:
+    return {**schema["$defs"][section_name(node)], **node} if "$ref" in node else node
+
+
+def below(node: Node, part: str | int) -> Node:
+    """Schema of one entry of a section, mapping or list."""
+    if isinstance(part, int) and "items" in node:
+        return node["items"]
+    entry = node.get("properties", {}).get(part, node.get("additionalProperties"))
+    return entry if isinstance(entry, dict) else {}
+
+
+def sentence(mistake: dict[str, Any], place: Place, schema: Node) -> str:
+    given = mistake["input"]
+    if mistake["type"] == "missing":
+        *above, key = place.path
+        return line(above, f"the key '{key}' is missing; write for example {key}: {EXAMPLES.get(key, '...')}")
+    if mistake["type"] == "no_kind":
+        return line(place.path, f"{mistake['msg']}; {hint_at_kind(given, place.node, schema)}")
+    if mistake["type"] not in TOLD_BY_WHAT_IS_ALLOWED or not place.node:
+        said = mistake["msg"][0].lower() + mistake["msg"][1:]
+        return line(place.path, said if isinstance(given, dict) else f"{said}, not {shown(given)}")
+    allowed = with_article(words(place.node, lambda name: keys_of(schema["$defs"][name])))
+    if place.is_key:
+        *above, _ = place.path
+        return line(above, f"the key {shown(given)} must be {allowed}{hint_at_value(given, place.node)}")
+    return line(place.path, f"must be {allowed}, not {shown(given)}{hint_at_value(given, place.node)}")
+
+
+def line(path: Any, text: str) -> str:
+    return f"{'.'.join(path)}: {text}" if path else text
+
+
+def hint_at_kind(given: Any, node: Node, schema: Node) -> str:
+    """What to write where a section has none or several of the keys of which it must have one."""
+    kinds = [resolve(kind, schema)["required"][0] for kind in branches(node)]
+    keys = [str(key) for key in given] if isinstance(given, dict) else []
+    present = [key for key in keys if key in kinds]
+    if present:
+        return f"here there are {' and '.join(present)}."
+    for key in keys:
+        close = nearest(key, kinds)
+        if close:
+            return f"did you mean '{close}' for '{key}'?"
+    return "write for example world: portraits."
+
+
+def hint_at_value(given: Any, node: Node) -> str:
+    """The nearest of the allowed values, or how to write a text that YAML takes for something else."""
+    close = nearest(given, [plain(choice) for choice in choices(node)]) if isinstance(given, str) else None
+    if close:
+        return f"; did you mean '{close}'?"
+    if node.get("type") == "string" and isinstance(given, bool | int | float):
+        return "; put it in quotes."
+    return "."
+
+
+def keys_of(section: Node) -> str:
+    """Words for a section, by the keys it must have or else may have."""
+    keys = section.get("required") or list(section["properties"])
+    return f"section with keys such as {alternatives(keys[:3])}"
+
+
+def with_article(noun: str) -> str:
+    counted = ("whole", "number", "list", "mapping", "section", "name", "digest")
+    return f"a {noun}" if noun.startswith(counted) else noun
+
+
+def shown(value: Any) -> str:
+    """The value that was given, as it stands in the file; of a section or list only that it is one."""
+    if isinstance(value, dict | list):
+        kind = "list" if isinstance(value, list) else "mapping"
+        return f"a {kind}" if value else f"an empty {kind}"
+    return f"'{value}'" if isinstance(value, str) else "nothing" if value is None else plain(value)
