@@ -11,7 +11,7 @@ from pipeline.study import load_study
 from pipeline.study.plan import Plan, trained_file
 
 try:
-    plan = Plan(load_study(config.get("study", "default")))
+    plan = Plan(load_study(str(config.get("study", "default"))))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

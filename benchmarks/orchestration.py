@@ -3,7 +3,7 @@
     python benchmarks/orchestration.py [study] [--profile laptop]
 
 Runs the study in an empty copy of the project and adds up the `costs` that its jobs write. Needs the environment of
-`make run`. Prints seconds and shares of the wall time; with several jobs at once the sum over jobs exceeds the wall time.
+`make run`. Prints seconds and shares of the wall time; jobs that run side by side add up to more than the wall time.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, nearest
 from pipeline.stages import STAGES
 
 
@@ -22,7 +22,9 @@ class Stages(TyperGroup):
 
     def get_command(self, context, name):
         if name not in STAGES:
-            return None
+            close = nearest(name, STAGES)
+            hint = f"did you mean {close}?" if close else f"there are {', '.join(STAGES)}."
+            raise UserError(f"there is no stage {name}; {hint}")
         stage = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         stage.command(name)(with_options(getattr(import_module(f"pipeline.stages.{name}"), name)))
         return typer.main.get_command(stage)
@@ -62,7 +64,10 @@ def repeat_options(arguments: list[str]) -> list[str]:
     spelled: list[str] = []
     option = None
     for argument in arguments:
-        if argument.startswith("--") and argument != "--help":
+        if argument == "--help" or (argument.startswith("--") and "=" in argument):
+            spelled.append(argument)
+            option = argument.partition("=")[0] if "=" in argument else None
+        elif argument.startswith("--"):
             option = argument
         elif option is None:
             spelled.append(argument)

@@ -8,6 +8,7 @@ import ast
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def _parsed(root: Path, module: str) -> tuple[str, frozenset[str]]:
     own = module.split(".")[0]
     imported = {name for name in _imports(tree, package) if name.split(".")[0] == own}
     pieces: list[str] = []
-    _write_code(tree, pieces)
+    _write_code(tree, pieces, own)
     return hashlib.sha256("\x1f".join(pieces).encode()).hexdigest(), frozenset(imported)
 
 
@@ -103,16 +104,19 @@ def _parents(module: str) -> Iterator[str]:
         yield module
 
 
-def _write_code(node: ast.AST, pieces: list[str]) -> None:
+def _write_code(node: ast.AST, pieces: list[str], package: str) -> None:
     """Append a text of the syntax tree to `pieces`.
 
     Unlike `ast.dump`, it reads the same in every Python version (empty fields, which versions add, are left out), and
-    it leaves out strings that stand alone as statements, which is what docstrings are.
+    it leaves out strings that stand alone as statements, which is what docstrings are. Entries of a registry (a name
+    that stands for a module of `package`) are left out too: a method that is added changes no other method.
     """
     pieces.append(type(node).__name__)
     if isinstance(node, ast.Constant):
         pieces.append(repr(node.value))
         return
+    if isinstance(node, ast.Dict):
+        node = _without_registry_entries(node, package)
     for field in node._fields:
         value = getattr(node, field, None)
         if value is None or value == [] or field in ("ctx", "type_comment"):
@@ -122,8 +126,20 @@ def _write_code(node: ast.AST, pieces: list[str]) -> None:
             if not isinstance(item, ast.AST):
                 pieces.append(repr(item))
             elif not _is_lone_string(item):
-                _write_code(item, pieces)
+                _write_code(item, pieces, package)
     pieces.append(")")
+
+
+def _without_registry_entries(node: ast.Dict, package: str) -> ast.Dict:
+    kept = [
+        (key, value) for key, value in zip(node.keys, node.values, strict=True) if not _names_module(value, package)
+    ]
+    return ast.Dict([key for key, _ in kept], [value for _, value in kept])
+
+
+def _names_module(node: ast.AST, package: str) -> bool:
+    named = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return named and re.fullmatch(rf"{package}(\.\w+)+(:\w+)?", node.value) is not None
 
 
 def _is_lone_string(node: ast.AST) -> bool:

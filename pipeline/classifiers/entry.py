@@ -7,7 +7,16 @@ from typing import Any
 
 from pipeline.errors import UserError, nearest
 
-FORMATS = ("file", "timm", "torch_export", "torchscript", "onnx", "entry_point")
+LOADERS = {
+    "file": "pipeline.classifiers.file:load",
+    "timm": "pipeline.classifiers.formats.timm:load",
+    "torch_export": "pipeline.classifiers.formats.torch_export:load",
+    "torchscript": "pipeline.classifiers.formats.torchscript:load",
+    "onnx": "pipeline.classifiers.formats.onnx:load",
+    "entry_point": "pipeline.classifiers.formats.entry_point:load",
+}
+"""Each takes an Entry and returns a Classifier on the CPU."""
+FORMATS = tuple(LOADERS)
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,13 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from pipeline.classifiers.entry import Entry, parse_entry
+from pipeline.classifiers.entry import LOADERS, Entry, parse_entry
 from pipeline.classifiers.file import save_classifier
 from pipeline.classifiers.perturb import perturb_weights
 from pipeline.classifiers.sources import check_digest, source_file
 from pipeline.classifiers.wrap import Classifier
 
 __all__ = ["LOADERS", "load_classifier", "save_classifier"]
-
-LOADERS = {
-    "file": "pipeline.classifiers.file:load",
-    "timm": "pipeline.classifiers.formats.timm:load",
-    "torch_export": "pipeline.classifiers.formats.torch_export:load",
-    "torchscript": "pipeline.classifiers.formats.torchscript:load",
-    "onnx": "pipeline.classifiers.formats.onnx:load",
-    "entry_point": "pipeline.classifiers.formats.entry_point:load",
-}
-"""Each takes an Entry and returns a Classifier on the CPU."""
 
 
 def load_classifier(name: str, entry: Mapping[str, Any], *, seed: int = 0) -> Classifier:

@@ -1,6 +1,7 @@
 """Summarise the scores of rows, with intervals over images."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +27,39 @@ def metrics(options: str, code: str, scores: Path, metrics: Path) -> None:
         with account.clock("tables"):
             groups = read_groups(scores)
         with account.clock("compute"):
-            rows = [summary(key, values, chosen) for key, values in groups.items()]
+            rows = [row for key, values in groups.items() for row in summaries(key, values, chosen)]
         told = provenance("metrics", chosen, code, ["scores"])
         with account.clock("tables"):
             write_table(metrics, "metrics", rows, told)
         account.rows = len(rows)
 
 
-def read_groups(scores: Path) -> dict[tuple, list[float]]:
-    """Values of the scores by family, metric and names, in the order in which they first stand in the table."""
-    groups: dict[tuple, list[float]] = {}
+def read_groups(scores: Path) -> dict[tuple, list[float | None]]:
+    """Values of the scores (None: failed) by family, metric and names, in the order in which they first stand there."""
+    groups: dict[tuple, list[float | None]] = {}
     for row in read_table(scores, "scores").to_pylist():
-        if row["status"] == "ok":
-            groups.setdefault((row["family"], row["metric"], *(row[name] for name in NAMES)), []).append(row["value"])
+        value = row["value"] if row["status"] == "ok" else None
+        groups.setdefault((row["family"], row["metric"], *(row[name] for name in NAMES)), []).append(value)
     return groups
+
+
+def summaries(key: tuple, values: list[float | None], options: dict) -> Iterator[dict]:
+    """The row of a group of scores over those that have a value, and one that counts the others."""
+    known = [value for value in values if value is not None]
+    if known:
+        yield summary(key, known, options)
+    if len(known) < len(values):
+        family, metric, *names = key
+        name = SUMMARIES[metric][0]
+        yield {
+            "row_id": row_id(family, name, *names, "failed"),
+            "status": "failed",
+            "reason": f"{len(values) - len(known)} of {len(values)} rows have no score",
+            "family": family,
+            "metric": name,
+            **dict(zip(NAMES, names, strict=True)),
+            "n": len(values) - len(known),
+        }
 
 
 def summary(key: tuple, values: list[float], options: dict) -> dict:

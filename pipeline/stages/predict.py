@@ -12,8 +12,9 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.images import decode_png
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, network_identity, provenance
+from pipeline.stages.common import Job, job, provenance
 from pipeline.stages.labels import class_index
+from pipeline.stages.networks import network_identity
 from pipeline.tables import TableWriter, read_provenance, read_table
 
 LOGITS = pyarrow.schema([("logits", pyarrow.list_(pyarrow.float32()))])

@@ -1,6 +1,7 @@
 """Score every row: what a network gets right, and which interventions change a classifier's decision."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,10 +56,10 @@ def read_interventions(paths: list[Path]) -> dict[str, dict[str, dict[int, str]]
 
 def correct_rows(judged: dict[tuple[str, str, str], dict]) -> Iterator[dict]:
     """Whether each network gives an image its label; a reader is asked for every concept."""
-    several = {network: len({task for other, task, _ in judged if other == network}) > 1 for network, _, _ in judged}
+    tasks = Counter(network for network, _ in {(network, task) for network, task, _ in judged})
     for (network, task, _), row in judged.items():
         if row["source"] == "images" and row["label"] is not None:
-            concept = task if several[network] else None
+            concept = task if tasks[network] > 1 else None
             value = float(row["predicted"] == row["label"])
             yield score_row("correct", network, row["image_id"], value, concept=concept)
 

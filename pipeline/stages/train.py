@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,17 +109,12 @@ def publish(
         std=STD,
         temperature=temperature,
         extra_metadata={
-            "training": {
-                key: value for key, value in options.items() if key not in ("study", "architecture", "options")
-            }
+            "training": {key: value for key, value in options.items() if key not in ("architecture", "options")}
         },
     )
     classifier = load_classifier(name, {"file": str(weights)}).to(pick_device())
     figures = measure(classifier, options)
-    command = f"make train STUDY={options['study']} NETWORK={name}"
-    text = model_card(
-        name, options, figures, command=command, seconds=seconds, device=device_name(pick_device()), weights=weights
-    )
+    text = model_card(name, options, figures, seconds=seconds, device=device_name(pick_device()), weights=weights)
     with appearing(card) as hidden:
         hidden.write_text(text, encoding="utf-8")
 
@@ -132,23 +128,30 @@ def side(images: torch.Tensor) -> int | None:
 def measure(classifier: Classifier, options: dict[str, Any]) -> dict[str, Any]:
     """Quality on images that training never saw; of a classifier of a world's task also what it depends on."""
     tested = read_training_data(options, "test", options["tested"], as_trained=False)
+    answer = answering(classifier)
     quality = training.measure(
-        classifier, tested.images, tested.labels, tested.columns, epsilon=options["epsilon"], attack_steps=20
+        answer, tested.images, tested.labels, tested.columns, epsilon=options["epsilon"], attack_steps=20
     )
     figures: dict[str, Any] = {"quality": quality}
     if options["dataset"].get("prior") or options["relabel"]:
         biased = read_training_data(options, "test", options["tested"], as_trained=True)
-        figures["as_trained"] = training.measure(classifier, biased.images, biased.labels, biased.columns)
+        figures["as_trained"] = training.measure(answer, biased.images, biased.labels, biased.columns)
     if tested.scenes and len(tested.heads) == 1:
         figures["flips"] = flip_rates(classifier, tested.rows(0, INTERVENED), options["dataset"])
     return figures
 
 
+def answering(classifier: Classifier) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The classifier as a function of images on the CPU, whatever device it computes on."""
+    device = classifier.mean.device
+    return lambda images: classifier(images.to(device)).cpu()
+
+
 def flip_rates(classifier: Classifier, data: TrainingData, dataset: dict[str, Any]) -> dict[str, float]:
     """Share of images whose decision changes with some other value of each concept."""
-    world = load_world(dataset["world"])
+    world, answer = load_world(dataset["world"]), answering(classifier)
     with torch.inference_mode():
-        before = torch.cat([classifier(batch.float() / 255) for batch in data.images.split(250)]).numpy()
+        before = torch.cat([answer(batch.float() / 255) for batch in data.images.split(250)]).numpy()
         rates = {}
         for concept in world.concepts:
             after = []
@@ -156,9 +159,7 @@ def flip_rates(classifier: Classifier, data: TrainingData, dataset: dict[str, An
                 changed = [
                     world.render(intervene(world, scene, concept.name, value), dataset["size"]) for scene in data.scenes
                 ]
-                after.append(
-                    torch.cat([classifier(batch.float() / 255) for batch in pixels(changed).split(250)]).numpy()
-                )
+                after.append(torch.cat([answer(batch.float() / 255) for batch in pixels(changed).split(250)]).numpy())
             effects = [intervention_effect(one, others) for one, others in zip(before, np.stack(after, 1), strict=True)]
             rates[concept.name] = float(np.mean([effect.flips for effect in effects]))
     return rates

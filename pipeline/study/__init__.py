@@ -16,6 +16,7 @@ from pipeline.errors import UserError, nearest
 from pipeline.study.datasets import Dataset
 from pipeline.study.mistakes import describe
 from pipeline.study.networks import Network, Training
+from pipeline.study.schema import study_schema
 from pipeline.study.section import Name, Section
 
 DEFAULT = Path("config.yaml")
@@ -49,10 +50,10 @@ class Study(Section):
     shard_rows: int = Field(64, ge=1, description="Images per job: smaller shards give more parallel jobs.")
     classifiers: dict[Name, Network] = Field(min_length=1, description="The networks that are explained.")
     networks: dict[Name, Network] = Field({}, description="Further networks that only judge.")
-    oracles: list[Name] = Field([], description="Networks that judge the same task, from `networks` or shipped.")
-    readers: list[Name] = Field([], description="Networks that name concepts, from `networks` or shipped.")
+    oracles: list[Name] = Field([], description="Networks that judge the same task: of this study, or shipped.")
+    readers: list[Name] = Field([], description="Networks that name concepts: of this study, or shipped.")
     training: dict[Name, Training] = Field({}, description="Networks that are trained when they are missing.")
-    statistics: Statistics = Field(Statistics(), description="Intervals.")
+    statistics: Statistics = Field(Statistics(), description="Resampling and coverage of the intervals.")
     report: ReportOptions = Field(ReportOptions(), description="The page at the end.")
 
     @model_validator(mode="after")
@@ -60,8 +61,9 @@ class Study(Section):
         """Every network that is named somewhere must be defined, trained here or shipped."""
         for role in ("oracles", "readers"):
             for name in getattr(self, role):
-                if name not in self.networks and name not in shipped_networks():
-                    refuse_name(role, name, [*self.networks, *shipped_networks()])
+                known = [*self.networks, *self.classifiers, *shipped_networks()]
+                if name not in known:
+                    refuse_name(role, name, known)
         for name in self.dataset.correct:
             if name not in self.classifiers:
                 refuse_name("dataset.correct", name, self.classifiers)
@@ -72,26 +74,33 @@ class Study(Section):
         twice = set(self.classifiers) & set(self.networks)
         if twice:
             raise PydanticCustomError(
-                "twice", "the name {name} stands in classifiers and in networks; rename one", {"name": min(twice)}
+                "twice", "networks.{name}: classifiers has an entry of that name too; rename one.", {"name": min(twice)}
+            )
+        idle = set(self.networks) - {*self.oracles, *self.readers}
+        if idle:
+            raise PydanticCustomError(
+                "idle",
+                "networks.{name}: it is never used; name it in oracles or readers, or remove it.",
+                {"name": min(idle)},
             )
         return self
 
     @property
     def judges(self) -> dict[str, Network]:
-        """The oracles and readers by name."""
+        """The oracles and readers by name; one that the study does not define is one that ships."""
+        defined = {**self.networks, **self.classifiers}
         return {
-            name: self.networks.get(name) or Network(file=str(SHIPPED / f"{name}.safetensors"))
+            name: defined.get(name) or Network(file=str(SHIPPED / f"{name}.safetensors"))
             for name in dict.fromkeys([*self.oracles, *self.readers])
         }
 
 
 def refuse_name(where: str, name: str, valid: Any) -> None:
     close = nearest(name, valid)
-    hint = f"did you mean '{close}'?" if close else f"valid names are {', '.join(sorted(valid)) or 'none yet'}."
+    known = f"valid names are {', '.join(sorted(valid))}." if valid else "none is defined yet."
+    hint = f"did you mean '{close}'?" if close else known
     raise PydanticCustomError(
-        "unknown_name",
-        "{where} names '{name}', which does not exist; {hint}",
-        {"where": where, "name": name, "hint": hint},
+        "unknown_name", "{where}: there is no '{name}'; {hint}", {"where": where, "name": name, "hint": hint}
     )
 
 
@@ -108,11 +117,12 @@ def load_study(name: str = "default") -> Study:
     path = study_path(name)
     values = read_yaml(path)
     if values.get("extends") is not None:
-        values = {**read_yaml(DEFAULT), **values}
+        # The name stays out: a study without one of its own would write over the default's results.
+        values = {**{key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}, **values}
     try:
         return Study.model_validate(values)
     except ValidationError as error:
-        mistakes = describe(error, Study.model_json_schema())
+        mistakes = describe(error, study_schema(Study))
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes)) from None
 
 
@@ -132,11 +142,26 @@ def study_path(name: str) -> Path:
     return path
 
 
+class UniqueKeys(yaml.SafeLoader):
+    """YAML in which no key stands twice: the first of two entries of one name would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if isinstance(key, str) and key != "<<" and key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key}' stands twice", problem_mark=key_node.start_mark)
+            seen.add(key if isinstance(key, str) else None)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except FileNotFoundError:
         raise UserError(f"there is no file {path}; give the path of a study, such as studies/digits.yaml.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); give the path of a study file.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable as YAML: {' '.join(str(error).split())}; correct it there.") from None
     if not isinstance(values, dict):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
+from pipeline.errors import UserError
 from pipeline.study.section import Section, Share, Split, chosen_by_key
+from pipeline.worlds import load_world
+from pipeline.worlds.prior import Prior
 
 
 class MixtureComponent(Section):
@@ -30,6 +34,15 @@ class WorldDataset(Section):
     size: int = Field(64, ge=32, le=256, description="Side of the images in pixels.")
     prior: PriorOptions | None = Field(None, description="Joint distribution of the concepts.")
 
+    @model_validator(mode="after")
+    def fit_the_world(self) -> WorldDataset:
+        """The prior must name concepts and values of the world, with probabilities that add up."""
+        try:
+            Prior.from_options(self.prior and self.prior.model_dump(), load_world(self.world).concepts)
+        except UserError as error:
+            raise PydanticCustomError("prior", "{reason}", {"reason": str(error)}) from None
+        return self
+
 
 class Shares(Section):
     """Shares of the three parts of a dataset without splits of its own; equal images are always in the same part."""
@@ -50,7 +63,9 @@ class Framed(Section):
         "shortest", description="Which side becomes `size`; `longest` pads to a square, `stretch` changes proportions."
     )
     crop: Literal["center", "none"] = Field("center", description="Cut the middle square out, or keep all.")
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field("bilinear", description="Of resizing.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        "bilinear", description="How pixels are mixed in resizing."
+    )
     background: str = Field("white", description="Colour behind transparent pixels and of padding.")
     splits: dict[Split, str] | None = Field(None, description="Name of each of our splits in the dataset's own.")
     shares: Shares = Field(SHARES, description="Parts of a dataset without splits of its own.")
@@ -93,9 +108,11 @@ class HuggingFaceDataset(Framed):
 class DigitsDataset(Section):
     """The 1,797 real handwritten digits, 8 x 8 pixels, that come with scikit-learn."""
 
-    digits: Literal["scikit-learn"] = Field(description="Where they come from.")
+    digits: Literal["scikit-learn"] = Field(description="The library that they come with.")
     size: int = Field(16, ge=8, le=256, description="Side in pixels after enlarging.")
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field("bilinear", description="Of enlarging.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        "bilinear", description="How pixels are mixed in enlarging."
+    )
     shares: Shares = Field(SHARES, description="Parts for training, search and test.")
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.errors import nearest
-from pipeline.study.words import Node, alternatives, branches, choices, plain, section_name, words
+from pipeline.study.words import Node, Voice, alternatives, branches, choices, plain, section_name, words
 
 # Mistakes that are told by saying what is allowed; others keep the text of who found them.
-TOLD_BY_WHAT_IS_ALLOWED = frozenset(
-    "bool_parsing bool_type dict_type finite_number float_parsing float_type greater_than greater_than_equal"
-    " int_from_float int_parsing int_parsing_size int_type less_than less_than_equal list_type literal_error model_type"
-    " string_pattern_mismatch string_too_long string_type too_short".split()
+TOLD_BY_WHAT_IS_ALLOWED = re.compile(
+    r"(bool|dict|float|int|list|model|string)_(type|parsing|parsing_size)|(greater|less)_than(_equal)?|literal_error"
+    r"|finite_number|int_from_float|string_pattern_mismatch|(string_)?too_(short|long)"
 )
 EXAMPLES = {
     "study": "mine",
@@ -66,7 +66,8 @@ def find(location: tuple[str | int, ...], schema: Node) -> Place:
     for part in location[:-1] if is_key else location:
         kinds = branches(node)
         if "oneOf" in node:
-            node = next(kind for each in kinds if part in (kind := resolve(each, schema)).get("required", []))
+            sections = [resolve(kind, schema) for kind in kinds]
+            node = next((section for section in sections if part in section.get("required", [])), {})
         elif len(kinds) > 1:
             union, inside, parent = path, False, node
             node = next((kind for kind in kinds if kind.get("type") == LABELS.get(str(part).split("[")[0])), {})
@@ -101,14 +102,15 @@ def sentence(mistake: dict[str, Any], place: Place, schema: Node) -> str:
         return line(above, f"the key '{key}' is missing; write for example {key}: {EXAMPLES.get(key, '...')}")
     if mistake["type"] == "no_kind":
         return line(place.path, f"{mistake['msg']}; {hint_at_kind(given, place.node, schema)}")
-    if mistake["type"] not in TOLD_BY_WHAT_IS_ALLOWED or not place.node:
+    if not TOLD_BY_WHAT_IS_ALLOWED.fullmatch(mistake["type"]) or not place.node:
         said = mistake["msg"][0].lower() + mistake["msg"][1:]
-        return line(place.path, said if isinstance(given, dict) else f"{said}, not {shown(given)}")
-    allowed = with_article(words(place.node, lambda name: keys_of(schema["$defs"][name])))
+        said = said if isinstance(given, dict) else f"{said}{but(given)}"
+        return line(place.path, said if said.endswith((".", "?")) else f"{said}.")
+    allowed = with_article(words(place.node, Voice(lambda name: keys_of(schema["$defs"][name]), plain)))
     if place.is_key:
         *above, _ = place.path
         return line(above, f"the key {shown(given)} must be {allowed}{hint_at_value(given, place.node)}")
-    return line(place.path, f"must be {allowed}, not {shown(given)}{hint_at_value(given, place.node)}")
+    return line(place.path, f"must be {allowed}{but(given)}{hint_at_value(given, place.node)}")
 
 
 def line(path: Any, text: str) -> str:
@@ -146,8 +148,11 @@ def keys_of(section: Node) -> str:
 
 
 def with_article(noun: str) -> str:
-    counted = ("whole", "number", "list", "mapping", "section", "name", "digest")
-    return f"a {noun}" if noun.startswith(counted) else noun
+    return re.sub(r"(^| or )(?=whole|number|list|mapping|section|name|digest)", r"\1a ", noun)
+
+
+def but(given: Any) -> str:
+    return ", but nothing is given" if given is None else f", not {shown(given)}"
 
 
 def shown(value: Any) -> str:
@@ -155,4 +160,4 @@ def shown(value: Any) -> str:
     if isinstance(value, dict | list):
         kind = "list" if isinstance(value, list) else "mapping"
         return f"a {kind}" if value else f"an empty {kind}"
-    return f"'{value}'" if isinstance(value, str) else "nothing" if value is None else plain(value)
+    return f"'{value}'" if isinstance(value, str) else plain(value)

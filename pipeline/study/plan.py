@@ -6,6 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from pipeline.classifiers.entry import LOADERS
 from pipeline.datasets import DATASETS
 from pipeline.fingerprint import canonical_json, digest, fingerprint
 from pipeline.study import Study
@@ -96,7 +97,7 @@ class Plan:
 
     def entry(self, network: str) -> dict[str, Any]:
         """How a network is loaded, without what is left at nothing; a trained one as the file it is written to."""
-        entry = self.networks[network].model_dump(exclude_none=True)
+        entry = self.networks[network].model_dump(mode="json", exclude_none=True)
         if "trained" in entry:
             entry["file"] = trained_file(entry.pop("trained"))
         return entry
@@ -141,7 +142,7 @@ class Plan:
             "report": {"study": study.study, "roles": self.roles(), **study.report.model_dump()},
         }
         if stage == "train":
-            return canonical_json({"study": study.study, **study.training[name].model_dump(mode="json")})
+            return canonical_json(study.training[name].model_dump(mode="json"))
         return canonical_json(sections[stage])
 
     def memory(self, stage: str) -> int:
@@ -157,6 +158,11 @@ class Plan:
         rows = self.study.dataset.rows
         return rows if stage == "sample" else min(rows, self.study.shard_rows) * (20 if self.has_truth else 1)
 
+    def loaders(self, *networks: str) -> list[str]:
+        """Modules that read the formats of these networks."""
+        kinds = {kind for network in networks for kind in LOADERS if kind in self.entry(network)}
+        return sorted(LOADERS[kind].split(":")[0] for kind in kinds)
+
     def roles(self) -> dict[str, list[str]]:
         """Names of the networks by what they are for."""
         study = self.study
@@ -166,7 +172,10 @@ class Plan:
         """Identity of the code that a stage runs: its module, and those that the study chooses by name."""
         options = self.study.dataset.model_dump()
         kind = next(kind for kind in DATASETS if options.get(kind))
-        chosen = {"sample": [DATASETS[kind].split(":")[0]]}
+        chosen = {
+            "sample": [DATASETS[kind].split(":")[0], *self.loaders(*self.study.dataset.correct)],
+            "predict": self.loaders(*self.networks),
+        }
         if self.has_truth:
             for by_world in ("sample", "intervene", "predict"):
                 chosen.setdefault(by_world, []).append(WORLDS[options["world"]])

@@ -17,7 +17,7 @@ Split = Literal["train", "search", "test"]
 class Section(BaseModel):
     """A part of the study. Keys it does not know are refused, with the nearest one it knows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

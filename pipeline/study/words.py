@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 Node = dict[str, Any]
 
 NULL = {"type": "null"}
 PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "name of letters, digits, '.', '_' and '-'",
-    "^[0-9a-f]{64}$": "digest of 64 hexadecimal digits",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": ("name of letters, digits, '.', '_' and '-'", "names"),
+    "^[0-9a-f]{64}$": ("digest of 64 hexadecimal digits", "digests"),
 }
 NOUNS = {"integer": ("whole number", "whole numbers"), "number": ("number", "numbers")}
 
 
-def words(node: Node, section: Callable[[str], str], many: bool = False) -> str:
-    """What a value may be, as a noun: "whole number from 32 to 256", "list of texts".
+@dataclass(frozen=True)
+class Voice:
+    """How a text speaks of what words alone cannot say: a section, by its name, and a fixed value."""
 
-    section: gives the words for a section of that name. many: in the plural.
-    """
+    section: Callable[[str], str]
+    value: Callable[[Any], str]
+
+
+def words(node: Node, voice: Voice, many: bool = False) -> str:
+    """What a value may be, as a noun: "whole number from 32 to 256", "list of texts". many: in the plural."""
     if "$ref" in node:
-        return section(section_name(node))
+        return voice.section(section_name(node))
     if "const" in node or "enum" in node:
-        return alternatives(plain(value) for value in choices(node))
+        return alternatives(voice.value(value) for value in choices(node))
     if "anyOf" in node or "oneOf" in node:
-        kinds = [words(kind, section, many) for kind in branches(node)]
+        kinds = [words(kind, voice, many) for kind in branches(node)]
         # What a key is when it is not given needs no words where that is how it starts.
         can_be_unset = NULL in node.get("anyOf", []) and node.get("default", NULL) is not None
-        return alternatives([*kinds, "null"] if can_be_unset else kinds)
+        return alternatives([*kinds, voice.value(None)] if can_be_unset else kinds)
     kind = node.get("type")
     if kind == "array":
-        return ("lists of " if many else "list of ") + words(node["items"], section, True) + at_least(node, "minItems")
+        return ("lists of " if many else "list of ") + words(node["items"], voice, True) + at_least(node, "minItems")
     if kind == "object":
-        return mapping(node, section, many) + at_least(node, "minProperties")
+        return mapping(node, voice, many) + at_least(node, "minProperties")
     if kind == "boolean":
         return "true or false"
     if kind == "string":
@@ -42,21 +48,18 @@ def words(node: Node, section: Callable[[str], str], many: bool = False) -> str:
 
 
 def text(node: Node, many: bool) -> str:
-    pattern = node.get("pattern")
-    if pattern is None:
+    if "pattern" not in node:
         return "texts" if many else "text"
-    noun = PATTERNS.get(pattern, f"text like {pattern}")
-    first, _, rest = noun.partition(" ")
-    longest = f" (at most {node['maxLength']} characters)" if "maxLength" in node else ""
-    return (f"{first}s {rest}" if many else noun) + longest
+    noun = PATTERNS[node["pattern"]][many]
+    return f"{noun} (at most {node['maxLength']} characters)" if "maxLength" in node and not many else noun
 
 
-def mapping(node: Node, section: Callable[[str], str], many: bool) -> str:
+def mapping(node: Node, voice: Voice, many: bool) -> str:
     """Words for keys that the person chooses; the keys of a section are its own."""
     keys = node.get("propertyNames", {"type": "string"})
-    key = "name" if "pattern" in keys else words(keys, section)
+    key = "name" if "pattern" in keys else words(keys, voice)
     values = node.get("additionalProperties")
-    value = words(values if isinstance(values, dict) else {}, section)
+    value = words(values if isinstance(values, dict) else {}, voice)
     return f"{'mappings' if many else 'mapping'} from {key} to {value}"
 
 

@@ -93,6 +93,13 @@ def test_calibration_finds_the_temperature_that_logits_were_multiplied_with():
     assert abs(calibrate(4 * logits, labels) - 4) < 0.3
 
 
+def test_calibration_does_not_take_a_faultless_network_to_be_certain():
+    labels = torch.arange(300) % 2
+    logits = torch.nn.functional.one_hot(labels).float() * 30
+    confidence = (logits / calibrate(logits, labels)).softmax(1).max(1).values.mean()
+    assert 1 - 2 / 300 < confidence < 1 - 0.5 / 300
+
+
 def test_degrading_touches_about_the_stated_share_of_images_and_keeps_their_range():
     images, _ = striped_images(400)
     images = images.float() / 255

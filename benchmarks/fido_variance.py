@@ -1,0 +1,142 @@
+"""What FIDO's gradient costs in noise: how masks are drawn, and where, at equal evaluations of the classifier.
+
+    python benchmarks/fido_variance.py
+
+PLACEHOLDER
+"""
+
+import argparse
+from dataclasses import replace
+
+import torch
+from sklearn.metrics import roc_auc_score
+
+from pipeline.classifiers.load import load_classifier
+from pipeline.classifiers.wrap import log_odds
+from pipeline.explain.fido import (
+    SIGNS,
+    Loaded,
+    Options,
+    bilinear,
+    draw_logistic,
+    explain,
+    grid_shape,
+    loss_gradient,
+    sample_keep,
+)
+from pipeline.infill import load_infill
+from pipeline.noise import Noise
+from pipeline.worlds import draw_scene, load_world
+
+SIZE, ROWS, REPEATS, HELD_OUT = 64, 16, 16, 32
+WEIGHTS = "resources/classifiers/smile-cnn.safetensors"
+
+
+class Bench:
+    """The portraits, the classifier and what is measured on them."""
+
+    def __init__(self, weights: str, masks: int, steps: int):
+        self.masks, self.steps = masks, steps
+        self.classifier = load_classifier("smile-cnn", {"file": weights})
+        world = load_world("portraits")
+        self.ids = [f"portraits-test-{index:06d}" for index in range(ROWS)]
+        scenes = [draw_scene(world, 2026, image_id) for image_id in self.ids]
+        pixels = torch.stack([torch.from_numpy(world.render(scene, SIZE)) for scene in scenes])
+        self.images = pixels.permute(0, 3, 1, 2).float().div(255).contiguous()
+        self.parts = [torch.from_numpy(world.parts(scene, SIZE)["smile"]) for scene in scenes]
+        self.targets = self.classifier(self.images).argmax(1)
+        self.backgrounds = load_infill("blur")(self.images, self.images[:, :1])
+        self.upsampling = bilinear(grid_shape(self.images, None), (SIZE, SIZE), like=self.images)
+
+    def noise_to_signal(self, logits: torch.Tensor, options: Options) -> float:
+        """Variance of one step's gradient of the log-odds over the squared length of its mean, over all images."""
+        loaded = self.loaded("variance", options.masks)
+        data_only = replace(options, sparsity=0.0)
+        gradients = []
+        for repeat in range(REPEATS):
+            taken = [repeat] * ROWS
+            logistic = draw_logistic(loaded.noise, taken, data_only, self.upsampling)
+            found = loss_gradient(self.classifier, loaded, None, logits, logistic, taken, data_only, self.upsampling)
+            gradients.append(found[0])
+        gradients = torch.stack(gradients)
+        variance = gradients.var(0).sum()
+        return float(variance / ((gradients.mean(0) ** 2).sum() - variance / REPEATS))
+
+    def optimised(self, options: Options, seed: int) -> dict[str, float]:
+        """Objective on noise that was not optimised on, objective of the thresholded mask, and AUROC of the part."""
+        maps = explain(
+            self.classifier,
+            self.images,
+            self.targets,
+            noise=Noise(seed, self.ids, "fido"),
+            steps=self.steps,
+            objective=options.objective,
+            masks=options.masks,
+            noise_at=options.noise_at,
+            draws=options.draws,
+        ).map
+        sign = SIGNS[options.objective]
+        logits = torch.logit(maps, eps=1e-6) * sign
+        fresh = replace(options, masks=HELD_OUT, draws="stratified")
+        loaded = self.loaded("held out", HELD_OUT)
+        logistic = draw_logistic(loaded.noise, [0] * ROWS, fresh, self.upsampling)
+        keep = sample_keep(logits, logistic, fresh, self.upsampling)
+        hard = (self.upsampling(torch.sigmoid(-logits)) >= 0.5).float()[:, None]
+        expected = options.sparsity * (self.upsampling.area * maps).sum(dim=(1, 2))
+        area = hard.sum(dim=(1, 2, 3)) if options.objective == "ssr" else (1 - hard).sum(dim=(1, 2, 3))
+        shown = self.upsampling(maps)
+        aurocs = [roc_auc_score(part.ravel(), one.ravel()) for part, one in zip(self.parts, shown.numpy(), strict=True)]
+        return {
+            "objective": float((sign * self.evidence(keep) + expected).mean()),
+            "thresholded": float((sign * self.evidence(hard) + options.sparsity * area).mean()),
+            "auroc": sum(aurocs) / ROWS,
+        }
+
+    def evidence(self, keep: torch.Tensor) -> torch.Tensor:
+        """Mean log-odds (N,) of the targets under masks (N, M, H, W)."""
+        means = []
+        for image, background, masks, target in zip(self.images, self.backgrounds, keep, self.targets, strict=True):
+            with torch.no_grad():
+                logits = self.classifier(torch.lerp(background, image, masks[:, None]))
+            means.append(log_odds(logits, target.expand(len(masks))).mean())
+        return torch.stack(means)
+
+    def loaded(self, purpose: str, masks: int) -> Loaded:
+        """All images in slots."""
+        targets = self.targets.repeat_interleave(masks)
+        return Loaded(self.images[:, None], self.backgrounds[:, None], targets, Noise(1, self.ids, purpose))
+
+    def midway(self, objective: str, noise_at: str) -> torch.Tensor:
+        """Drop logits (N, h, w) of masks that are half formed."""
+        noise = Noise(2, self.ids, "fido")
+        options = {"objective": objective, "noise_at": noise_at, "masks": self.masks, "steps": self.steps // 2}
+        maps = explain(self.classifier, self.images, self.targets, noise=noise, **options).map
+        return torch.logit(maps, eps=1e-6) * SIGNS[objective]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default=WEIGHTS)
+    parser.add_argument("--masks", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seeds", type=int, default=1)
+    arguments = parser.parse_args()
+    bench = Bench(arguments.weights, arguments.masks, arguments.steps)
+    print("objective noise at draws         noise/signal: start  midway   objective  thresholded  AUROC")
+    for objective in SIGNS:
+        for noise_at in ("pixel", "cell"):
+            formed = bench.midway(objective, noise_at)
+            for draws in ("independent", "antithetic", "stratified"):
+                options = Options(objective=objective, masks=arguments.masks, noise_at=noise_at, draws=draws)
+                ratios = [bench.noise_to_signal(state, options) for state in (torch.zeros_like(formed), formed)]
+                runs = [bench.optimised(options, seed) for seed in range(arguments.seeds)]
+                ends = {name: sum(run[name] for run in runs) / len(runs) for name in runs[0]}
+                print(
+                    f"{objective:9} {noise_at:8} {draws:12} {ratios[0]:20.2f} {ratios[1]:7.2f}"
+                    f" {ends['objective']:11.3f} {ends['thresholded']:12.3f} {ends['auroc']:6.3f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

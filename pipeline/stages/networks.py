@@ -1,0 +1,27 @@
+"""The identity of what a network computes, for the row store."""
+
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from pipeline.classifiers.entry import LOADERS
+from pipeline.fingerprint import fingerprint
+
+LIBRARIES = {"file": ["torch", "timm"], "timm": ["torch", "timm"], "onnx": ["onnxruntime"]}
+
+
+def network_identity(entry: Mapping[str, Any], identity: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """All that decides what a network answers: files and options, the code that loads and wraps it, its library."""
+    kind = next(kind for kind in LOADERS if kind in entry)
+    modules = ["pipeline.classifiers.load", LOADERS[kind].split(":")[0]]
+    return {
+        "network": dict(identity),
+        "seed": seed if entry.get("classifier_perturbation") else None,
+        "code": [fingerprint(module, deciding=True) for module in modules],
+        "libraries": {name: release(name) for name in LIBRARIES.get(kind, ["torch"])},
+    }
+
+
+def release(library: str) -> str:
+    """The major and minor version of an installed library: patches do not change what it computes."""
+    return ".".join(metadata.version(library).split(".")[:2])

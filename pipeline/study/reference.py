@@ -1,0 +1,128 @@
+"""python -m pipeline.study.reference: write docs/reference.md and docs/study.schema.json from the study's sections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.study import Study
+from pipeline.study.chapters import CHAPTERS, INTRODUCTION, Chapter
+from pipeline.study.schema import SectionSchema, study_schema
+from pipeline.study.section import Section
+from pipeline.study.words import Node, Voice, plain, section_name, words
+
+DOCS = Path("docs")
+
+
+def reference(chapters: tuple[Chapter, ...] = CHAPTERS) -> str:
+    """The page, in Markdown. Raises LookupError for a key without a description and a section without a chapter."""
+    return "\n".join([INTRODUCTION, *(written(chapter, chapters) for chapter in chapters)])
+
+
+def written(chapter: Chapter, chapters: tuple[Chapter, ...]) -> str:
+    """One chapter: what it is, a table of the keys, what it takes from its parents, an example."""
+    model = chapter.model
+    links = [link(parent.__name__, chapters) for parent in parents(model)]
+    paragraphs = [
+        f"## {chapter.heading}",
+        " ".join((model.__doc__ or "").split()),
+        chapter.note,
+        table(model, chapters),
+        f"It also has the keys of {' and '.join(links)}." if links else "",
+        f"```yaml\n{chapter.example}```" if chapter.example else "",
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+
+
+def table(model: type[Section], chapters: tuple[Chapter, ...]) -> str:
+    """The keys that a model adds to those of its parents, in the order of the model."""
+    schema = model.model_json_schema(schema_generator=SectionSchema)
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key in own_keys(model):
+        node = schema["properties"][key]
+        if not node.get("description"):
+            raise LookupError(f"{model.__name__}.{key} has no description; give its Field one.")
+        allowed = words(node, Voice(lambda name: link(name, chapters), lambda value: f"`{plain(value)}`"))
+        cells = [f"`{key}`", allowed, default(node, schema, model.model_fields[key].is_required()), node["description"]]
+        rows.append("| " + " | ".join(escaped(cell) for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def escaped(cell: str) -> str:
+    """The text so that Markdown takes no part of it for HTML or for the end of a cell."""
+    pieces = cell.replace("|", "\\|").split("`")
+    return "`".join(piece if index % 2 else piece.replace("<", "&lt;") for index, piece in enumerate(pieces))
+
+
+def default(node: Node, schema: Node, required: bool) -> str:
+    """What counts where the key is not given."""
+    if required:
+        return "**required**"
+    value = node["default"]
+    if value is None:
+        return "not set"
+    if isinstance(value, str | dict | list) and not value:
+        return "none"
+    if "$ref" in node and value == defaults(schema["$defs"][section_name(node)]):
+        return "its defaults"
+    return f"`{flow(value)}`"
+
+
+def defaults(section: Node) -> dict[str, Any]:
+    return {key: node["default"] for key, node in section["properties"].items() if "default" in node}
+
+
+def flow(value: Any) -> str:
+    """The value as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def parents(model: type[Section]) -> list[type[Section]]:
+    """The models that a model takes keys from."""
+    return [parent for parent in model.__bases__ if issubclass(parent, Section) and parent.model_fields]
+
+
+def own_keys(model: type[Section]) -> list[str]:
+    """The keys that a model does not take from its parents."""
+    inherited = {key for parent in parents(model) for key in parent.model_fields}
+    return [key for key in model.model_fields if key not in inherited]
+
+
+def link(name: str, chapters: tuple[Chapter, ...]) -> str:
+    """A link to the chapter of a section; a section without keys of its own is told by its first parent."""
+    for chapter in chapters:
+        if chapter.model.__name__ == name:
+            return f"[{chapter.called or chapter.heading}](#{anchor(chapter.heading)})"
+    known = {model.__name__: model for model in sections()}
+    if name in known and not own_keys(known[name]):
+        return link(parents(known[name])[0].__name__, chapters)
+    raise LookupError(f"the section {name} has no chapter in the reference; add one to CHAPTERS.")
+
+
+def sections(root: type[Section] = Section) -> list[type[Section]]:
+    """All kinds of sections."""
+    return [root, *(each for kind in root.__subclasses__() for each in sections(kind))]
+
+
+def anchor(heading: str) -> str:
+    """The name that Markdown pages give to a heading."""
+    return "".join(letter for letter in heading.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
+
+
+def schema_text() -> str:
+    """The JSON schema of a study file."""
+    return json.dumps(study_schema(Study), indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "reference.md").write_text(reference(), encoding="utf-8")
+    (DOCS / "study.schema.json").write_text(schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

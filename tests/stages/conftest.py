@@ -1,0 +1,98 @@
+"""Stages called as functions, on studies that are small enough to work out by hand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.stages.identify import identify
+from pipeline.stages.intervene import intervene
+from pipeline.stages.predict import predict
+from pipeline.stages.sample import sample
+from pipeline.study import Study
+from pipeline.study.plan import Plan
+from pipeline.tables import read_table
+
+BRIGHTNESS = '''
+import torch
+
+
+def load():
+    """Class 1 where the mean of all pixels and channels is above a half."""
+    def logits(images):
+        brightness = images.mean((1, 2, 3))
+        return torch.stack([0.5 - brightness, brightness - 0.5], 1)
+
+    return logits
+'''
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The stages of one study, called one by one; every table is one file in `folder`."""
+
+    folder: Path
+    plan: Plan
+
+    def path(self, name: str) -> Path:
+        """Where a table is written."""
+        return self.folder / self.plan.study.study / f"{name}.parquet"
+
+    def sample(self) -> list[dict[str, Any]]:
+        """Write the images and return their rows."""
+        sample(self.plan.options("sample"), "code", [self.path("images")])
+        return self.rows("images")
+
+    def intervene(self) -> list[dict[str, Any]]:
+        """Write the interventions and return their rows."""
+        intervene(self.plan.options("intervene"), "code", self.path("images"), self.path("interventions"))
+        return self.rows("interventions")
+
+    def predict(self) -> list[dict[str, Any]]:
+        """Write the predictions and return their rows; all studies in `folder` share a row store."""
+        identities = [self.folder / self.plan.study.study / f"{network}.json" for network in self.plan.networks]
+        identify(self.plan.options("identify"), identities)
+        interventions = self.path("interventions")
+        predict(
+            self.plan.options("predict"),
+            "code",
+            self.path("images"),
+            identities,
+            self.folder / "rows",
+            self.path("predictions"),
+            interventions if interventions.exists() else None,
+        )
+        return self.rows("predictions")
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a table."""
+        return read_table(self.path(name), name).to_pylist()
+
+    def cost(self, table: str) -> dict[str, Any]:
+        """What the job that wrote a table cost."""
+        (row,) = read_table(self.path(table).parent / "costs" / f"{table}.parquet", "costs").to_pylist()
+        return row
+
+
+@pytest.fixture
+def brightness(tmp_path) -> dict[str, Any]:
+    """The entry of a classifier that knows bright images from dark ones."""
+    path = tmp_path / "brightness.py"
+    path.write_text(BRIGHTNESS, encoding="utf-8")
+    return {"entry_point": f"{path}:load", "task": "smile", "classes": ["absent", "present"]}
+
+
+@pytest.fixture
+def study(tmp_path, brightness) -> Callable[..., Tables]:
+    """Makes a study of portraits judged by `brightness`; the dataset's options and whole sections can be replaced."""
+
+    def make(dataset: dict[str, Any] | None = None, name: str = "tiny", **sections: Any) -> Tables:
+        chosen = {"world": "portraits", "size": 32, "rows": 4, **(dataset or {})}
+        if "folder" in chosen:
+            del chosen["world"]
+        values = {"study": name, "dataset": chosen, "classifiers": {"bright": brightness}, **sections}
+        return Tables(tmp_path, Plan(Study.model_validate(values)))
+
+    return make

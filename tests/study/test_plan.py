@@ -1,0 +1,223 @@
+"""What the workflow learns from a study before anything runs."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.fingerprint import ROOT, fingerprint
+from pipeline.stages import STAGES
+from pipeline.study import Study
+from pipeline.study import plan as planning
+from pipeline.study.plan import Plan
+from pipeline.study.resources import memory_mb, runtime_minutes
+
+STUDY = """
+study: mine
+seed: 5
+dataset: {world: portraits, size: 64, rows: 10, prior: {marginals: {hat: {absent: 0.9, present: 0.1}}}}
+shard_rows: 4
+classifiers:
+  first: {onnx: first.onnx, classes: [no smile, smile], mean: 0.5}
+  second: {trained: recipe}
+networks:
+  judge: {file: judge.safetensors}
+readers: [judge]
+training:
+  recipe: {dataset: {world: portraits}, rows: 100, tasks: [smile], architecture: resnet18, steps: 10, blur: 0}
+statistics: {bootstrap: 200, confidence: 0.9}
+report: {title: Mine, examples: 2}
+"""
+RULES = [stage for stage in STAGES if stage != "train"]
+
+
+def plan(changes="", study=STUDY):
+    """The plan of a study with some sections replaced."""
+    return Plan(Study.model_validate({**yaml.safe_load(study), **(yaml.safe_load(changes) or {})}))
+
+
+def file_names(of):
+    tables = [of.parts(table, "stage") for table in ("images", "predictions")]
+    return [
+        *tables,
+        of.table("metrics"),
+        of.page,
+        of.store,
+        of.log("sample"),
+        of.identity("first"),
+        of.weights("first"),
+    ]
+
+
+@pytest.mark.parametrize(("rows", "shard_rows", "shards"), [(1, 4, 1), (4, 4, 1), (5, 4, 2), (10, 4, 3), (3, 1, 3)])
+def test_shards_hold_every_row_and_none_is_empty(rows, shard_rows, shards):
+    numbers = plan(f"dataset: {{world: shapes, rows: {rows}}}\nshard_rows: {shard_rows}").shards
+    assert numbers == [f"{index:03d}" for index in range(shards)]
+
+
+def test_the_parts_of_a_table_are_numbered_files_in_the_folder_of_the_study():
+    assert plan().parts("images", "sample")[2] == "results/studies/mine/tables/images/sample/part-002.parquet"
+    assert plan().part("images", "sample").endswith("part-{shard}.parquet")
+
+
+def test_file_names_are_the_same_wherever_and_on_whatever_the_study_runs(tmp_path, monkeypatch):
+    here = file_names(plan())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    monkeypatch.setattr("os.cpu_count", lambda: 99)
+    assert file_names(plan()) == here
+
+
+@pytest.mark.parametrize(
+    "changes",
+    ["seed: 6", "report: {title: x}", "statistics: {}", "training: {}\nclassifiers: {first: {onnx: first.onnx}}"],
+)
+def test_file_names_follow_from_the_name_and_size_of_a_study_alone(changes):
+    assert file_names(plan(changes)) == file_names(plan())
+
+
+def backwards(value):
+    """The same YAML with the keys of every section but those that name entries in the other order."""
+    if not isinstance(value, dict):
+        return value
+    turned = {key: backwards(entry) for key, entry in reversed(value.items())}
+    return dict(reversed(turned.items())) if "first" in value else turned
+
+
+@pytest.mark.parametrize("stage", RULES)
+def test_options_are_one_canonical_text_whatever_the_order_of_the_keys(stage):
+    text = plan().options(stage)
+    assert text == plan(study=yaml.safe_dump(backwards(yaml.safe_load(STUDY)), sort_keys=False)).options(stage)
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_a_default_that_is_spelled_out_changes_no_options():
+    spelled = plan("dataset: {world: portraits, size: 64, rows: 24, split: test, correct: [], per_class: null}")
+    assert spelled.options("sample") == plan("dataset: {world: portraits}").options("sample")
+
+
+def test_training_follows_its_own_recipe_alone():
+    other = "training:\n  other: {dataset: {world: shapes}, tasks: [a], architecture: b}\n  recipe: "
+    changed = plan(other + str(yaml.safe_load(STUDY)["training"]["recipe"]))
+    assert changed.options("train", "recipe") == plan().options("train", "recipe")
+    assert json.loads(plan().options("train", "recipe"))["steps"] == 10
+
+
+AFFECTED = [
+    ("report: {title: Another}", {"report"}),
+    ("statistics: {confidence: 0.8}", {"metrics"}),
+    ("shard_rows: 2", {"sample"}),
+    ("dataset: {world: portraits, size: 64, rows: 11}", {"sample"}),
+    ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene"}),
+    ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict"}),
+    ("seed: 6", {"sample", "predict", "metrics"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", "metrics", "report"}),
+    ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
+]
+
+
+@pytest.mark.parametrize(("changes", "stages"), AFFECTED, ids=[changes for changes, _ in AFFECTED])
+def test_a_section_changes_the_options_of_the_stages_that_read_it(changes, stages):
+    before, after = plan(), plan(changes)
+    assert {stage for stage in RULES if before.options(stage) != after.options(stage)} == stages
+
+
+EDITED = [
+    ("worlds/portraits.py", "", {"sample", "intervene", "predict"}),
+    ("worlds/shapes.py", "", set()),
+    ("datasets/folder.py", "", set()),
+    ("datasets/folder.py", "dataset: {folder: photos}", {"sample"}),
+    ("metrics/statistics.py", "", {"metrics"}),
+    ("report/charts.py", "", {"report"}),
+    ("stages/intervene.py", "", {"intervene"}),
+    ("progress.py", "", set()),
+]
+
+
+@pytest.mark.parametrize(("module", "changes", "stages"), EDITED, ids=[f"{case[0]} {case[1]}" for case in EDITED])
+def test_a_module_changes_the_code_of_the_stages_that_run_it(module, changes, stages, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "pipeline" / module).open("a") as source:
+        source.write("\nEDITED = True\n")
+    before = {stage: plan(changes).code(stage) for stage in RULES}
+    monkeypatch.setattr(planning, "fingerprint", partial(fingerprint, root=tmp_path))
+    assert {stage for stage in RULES if plan(changes).code(stage) != before[stage]} == stages
+
+
+@pytest.mark.parametrize(
+    ("entry", "files"),
+    [
+        ("file: a.safetensors", ["a.safetensors"]),
+        ("onnx: a.onnx", ["a.onnx"]),
+        ("torchscript: a.pt", ["a.pt"]),
+        ("torch_export: a.pt2", ["a.pt2"]),
+        ("timm: resnet18", []),
+        ("timm: resnet18, checkpoint: a.safetensors", ["a.safetensors"]),
+        ("entry_point: 'mine.py:load'", ["mine.py"]),
+        ("entry_point: 'package.module:load'", []),
+        ("trained: recipe", ["resources/classifiers/recipe.safetensors"]),
+    ],
+)
+def test_the_weights_of_a_network_are_the_files_it_is_read_from(entry, files):
+    assert plan(f"classifiers: {{first: {{{entry}}}}}").weights("first") == files
+
+
+def test_a_file_that_two_networks_share_is_one_file():
+    assert plan("classifiers: {a: {onnx: x.onnx}, b: {onnx: x.onnx, mean: 0.5}}").weights("a", "b") == ["x.onnx"]
+
+
+def test_a_trained_network_is_the_file_that_training_writes():
+    entry = plan().entry("second")
+    assert entry["file"] == planning.trained_file("recipe") == "resources/classifiers/recipe.safetensors"
+    assert "trained" not in entry
+
+
+def test_only_networks_that_explain_or_judge_are_run():
+    assert list(plan().networks) == ["first", "second", "judge"]
+    assert plan().roles() == {"classifiers": ["first", "second"], "oracles": [], "readers": ["judge"]}
+
+
+def test_the_files_of_a_folder_are_its_images_labels_boxes_and_masks(tmp_path):
+    names = ["photos/b.png", "photos/sub/a.png", "masks/b.png", "labels.csv", "boxes.csv", "unrelated.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    options = {
+        key: str(tmp_path / name) for key, name in [("folder", "photos"), ("masks", "masks"), ("boxes", "boxes.csv")]
+    }
+    dataset = yaml.safe_dump({"dataset": {**options, "labels": str(tmp_path / "labels.csv")}})
+    found = [str(Path(file).relative_to(tmp_path)) for file in plan(dataset).dataset_files()]
+    assert sorted(found) == sorted(names[:-1])
+    assert plan(dataset).dataset_files() == plan(dataset).dataset_files()
+
+
+@pytest.mark.parametrize("dataset", ["{world: shapes}", "{digits: scikit-learn}", "{huggingface: owner/name}"])
+def test_a_dataset_without_local_files_has_none(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert plan(f"dataset: {dataset}").dataset_files() == []
+
+
+def test_interventions_are_rendered_for_worlds_alone():
+    assert plan().has_truth and not plan("dataset: {digits: scikit-learn}").has_truth
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_job_with_more_or_larger_images_never_asks_for_less(stage):
+    assert 0 < memory_mb(stage, 1, 64) <= memory_mb(stage, 1000, 64) <= memory_mb(stage, 1000, 256)
+    assert memory_mb(stage, 10, None) >= memory_mb(stage, 10, 1024)
+    assert 0 < runtime_minutes(stage, 10) <= runtime_minutes(stage, 100_000) <= runtime_minutes(stage, 100_000, 10)
+
+
+def test_memory_holds_the_images_of_the_job():
+    pixels = 5000 * 256**2
+    assert (memory_mb("predict", 5000, 256) - memory_mb("predict", 0, 256)) * 2**20 > 3 * 4 * pixels
+    assert plan("dataset: {world: shapes, rows: 100000}").memory("sample") > plan().memory("sample")
+
+
+def test_smaller_shards_make_smaller_jobs_of_everything_but_sampling():
+    large, small = (plan(f"dataset: {{world: shapes, rows: 4000}}\nshard_rows: {rows}") for rows in (4000, 100))
+    assert large.memory("predict") > small.memory("predict") and large.runtime("predict") > small.runtime("predict")
+    assert large.memory("sample") == small.memory("sample")

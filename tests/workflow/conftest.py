@@ -1,0 +1,94 @@
+"""The workflow in a folder of its own, where it can be run, changed and broken."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+import yaml
+
+from pipeline.tables import read_table
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("Snakefile", "config.yaml", "rules", "envs", "pipeline", "studies")
+LINKED = ("data",)  # weights: many bytes that no test changes
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A copy of the workflow; `folder` is where Snakemake runs, and where results go."""
+
+    folder: Path
+
+    def run(self, study: str, *arguments: str) -> subprocess.CompletedProcess:
+        """Run a study as `make run` does, on the CPU; arguments go to Snakemake, such as targets or --dry-run.
+
+        Unlike in the profile, Snakemake tells what it does, so that `rules` can read it, and why a job failed.
+        """
+        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "envs/laptop", "--cores", "2"]
+        command += ["--quiet", "host", "--config", f"study={study}"]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "COUNTERFACTORY_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=900)
+
+    @staticmethod
+    def rules(process: subprocess.CompletedProcess) -> list[str]:
+        """The rules of the jobs that a run began (with --dry-run: would begin), a word for each job, save for `all`."""
+        begun = re.findall(r"^(?:local)?rule (\w+):$", process.stderr + process.stdout, re.MULTILINE)
+        return [rule for rule in begun if rule != "all"]
+
+    def read_study(self, name: str) -> dict[str, Any]:
+        """A study of the folder `studies` as it is written."""
+        return yaml.safe_load((self.folder / "studies" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+    def write_study(self, values: dict[str, Any]) -> None:
+        """Write a study under its name to the folder `studies`, in place of what stood there."""
+        path = self.folder / "studies" / f"{values['study']}.yaml"
+        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+    def results(self, study: str) -> Path:
+        """The folder of a study's results."""
+        return self.folder / "results" / "studies" / study
+
+    def table(self, study: str, name: str) -> pyarrow.Table:
+        """All parts of a table of a study, checked as every stage checks them."""
+        parts = sorted(self.results(study).glob(f"tables/{name}/**/*.parquet"))
+        return read_table(parts or self.results(study) / f"{name}.parquet", name)
+
+    def rows(self, study: str, name: str) -> list[dict[str, Any]]:
+        """The rows of a table of a study."""
+        return self.table(study, name).to_pylist()
+
+    def page(self, study: str) -> str:
+        """The report of a study as HTML."""
+        return (self.results(study) / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def copy_workflow(folder: Path) -> Workflow:
+    """Copy everything that a run needs to a folder, without results, downloads and trained weights."""
+    for name in COPIED:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+    for name in LINKED:
+        if (ROOT / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    return Workflow(folder)
+
+
+@pytest.fixture
+def workflow(tmp_path) -> Workflow:
+    """A fresh copy of the workflow for one test."""
+    return copy_workflow(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_workflow(tmp_path_factory) -> Callable[[str], Workflow]:
+    """Makes a fresh copy of the workflow that several tests can share; takes a word for the name of its folder."""
+    return lambda word: copy_workflow(tmp_path_factory.mktemp(word))
