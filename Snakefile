@@ -12,6 +12,7 @@ from pipeline.study.plan import Plan, trained_file
 
 try:
     plan = Plan(load_study(str(config.get("study", "default"))))
+    dataset_files = plan.dataset_files()
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

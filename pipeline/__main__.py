@@ -1,5 +1,6 @@
 """python -m pipeline <stage> ...: every stage of the workflow is a command that a person can run too."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -81,6 +82,9 @@ def main() -> int:
         app(repeat_options(sys.argv[1:]), prog_name="python -m pipeline")
     except UserError as error:
         print(error, file=sys.stderr)
+        if not os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
+            # A rule keeps standard error as its log; the person at the terminal must see the sentence too.
+            print(error)
         return 2
     return 0
 

@@ -1,6 +1,6 @@
 rule sample:
     input:
-        files=plan.dataset_files(),
+        files=lambda wildcards: dataset_files,
         weights=ancient(plan.weights(*plan.study.dataset.correct)),
         identities=[plan.identity(network) for network in plan.study.dataset.correct],
     output:

@@ -68,8 +68,13 @@ def truth_rows(classifier: str, heads: dict, judged: dict, changes: dict) -> Ite
     """What each concept does to the classifier on each image."""
     (task, classes), *_ = heads.items()
     for image_id, concepts in changes.items():
-        before = np.array(judged[classifier, task, image_id]["logits"])
         for concept, values in concepts.items():
+            unjudged = [source for source in values.values() if (classifier, task, source) not in judged]
+            if unjudged:
+                failed = score_row("flips", classifier, image_id, 0.0, concept=concept)
+                yield {**failed, "status": "failed", "value": None, "reason": f"{unjudged[0]} has no prediction"}
+                continue
+            before = np.array(judged[classifier, task, image_id]["logits"])
             after = {value: np.array(judged[classifier, task, source]["logits"]) for value, source in values.items()}
             others = np.stack([logits for value, logits in after.items() if values[value] != image_id])
             effect = intervention_effect(before, others)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.classifiers.entry import LOADERS
 from pipeline.datasets import DATASETS
+from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json, digest, fingerprint
 from pipeline.study import Study
 from pipeline.study.networks import Network
@@ -27,17 +28,21 @@ def trained_file(name: str, ending: str = "safetensors") -> str:
 
 
 def local_files(dataset: Section) -> list[str]:
-    """All files that a dataset reads on this machine, in a fixed order."""
+    """All files that a dataset reads on this machine, in a fixed order.
+
+    Raises UserError for a folder or file that does not exist; a Hugging Face dataset that is none is one of the hub.
+    """
     options = dataset.model_dump()
-    roots = [options.get(key) for key in ("folder", "masks", "boxes", "huggingface")]
-    roots += [options["labels"]] if options.get("labels") not in (None, "folders", "none") else []
     files: list[str] = []
-    for root in (Path(root) for root in roots if root):
-        if root.is_file():
-            files.append(str(root))
-        elif root.is_dir():
-            files += sorted(str(path) for path in root.rglob("*") if path.is_file())
-    return files
+    for key in ("folder", "masks", "boxes", "huggingface"):
+        root = Path(options.get(key) or "")
+        if not options.get(key) or (key == "huggingface" and not root.exists()):
+            continue
+        if not root.exists() and not (Path(options["folder"]) / root).exists():
+            raise UserError(f"dataset.{key}: {root} does not exist; set it to where your files are.")
+        files += [str(root)] if root.is_file() else sorted(str(path) for path in root.rglob("*") if path.is_file())
+    labels = Path(options.get("labels") or "")
+    return [*files, str(labels)] if labels.is_file() else files
 
 
 class Plan:
