@@ -2,7 +2,31 @@
 
     python benchmarks/fido_variance.py
 
-PLACEHOLDER
+Noise/signal is the variance of one step's gradient over the squared length of its mean, at the start (every pixel
+dropped with probability one half) and midway. The objective is that of the finished masks on noise that was not used,
+lower is better; "thresholded" takes the hard mask instead; AUROC is that of the map for the pixels of the mouth.
+
+Measured on 2 CPU cores, N = 16 portraits of 64 px, smile-cnn, 8 masks, 100 steps, blur, one seed:
+
+    objective noise at draws         noise/signal: start  midway   objective  thresholded  AUROC
+    ssr       pixel    independent                  0.27    0.47      -7.844       -8.948  0.898
+    ssr       pixel    antithetic                   0.29    0.42      -7.835       -8.940  0.895
+    ssr       pixel    stratified                   0.16    0.26      -7.909       -8.952  0.892
+    ssr       cell     independent                  1.64    1.28      -7.681       -8.900  0.897
+    ssr       cell     antithetic                   1.78    1.53      -7.697       -8.933  0.894
+    ssr       cell     stratified                   0.93    0.93      -7.860       -8.967  0.889
+    sdr       pixel    independent                  0.27    0.18       0.574       -2.817  0.883
+    sdr       pixel    antithetic                   0.29    0.19       0.555       -2.901  0.884
+    sdr       pixel    stratified                   0.16    0.12       0.318       -2.881  0.881
+    sdr       cell     independent                  1.64    1.92       1.654       -2.810  0.886
+    sdr       cell     antithetic                   1.78    1.67       1.653       -2.848  0.886
+    sdr       cell     stratified                   0.93    0.86       1.062       -2.808  0.879
+
+Stratified draws halve the variance everywhere and reach the lowest objective in all four settings, for an eighth of the
+random numbers: they are the default. Antithetic pairs gain nothing: at probability one half u and 1 - u are undecided
+together, so that a pair has gradient at the same pixels. Noise at cells has six times the variance of noise at pixels
+and a worse objective of its own; the noise is left at pixels, as published. AUROC differs by 0.01 at most, which one
+seed and 16 images do not resolve.
 """
 
 import argparse
@@ -17,13 +41,13 @@ from pipeline.explain.fido import (
     SIGNS,
     Loaded,
     Options,
-    bilinear,
     draw_logistic,
     explain,
-    grid_shape,
     loss_gradient,
     sample_keep,
 )
+from pipeline.explain.masking import grid_shape
+from pipeline.explain.upsampling import bilinear
 from pipeline.infill import load_infill
 from pipeline.noise import Noise
 from pipeline.worlds import draw_scene, load_world

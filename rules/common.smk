@@ -4,6 +4,7 @@
 wildcard_constraints:
     shard=r"\d{3}",
     network="[A-Za-z0-9._-]+",
+    classifier="[A-Za-z0-9._-]+",
 
 
 def memory(stage):

@@ -1,6 +1,6 @@
 rule metrics:
     input:
-        scores=plan.table("scores"),
+        scores=plan.scores(),
     output:
         metrics=plan.table("metrics"),
     log:

@@ -3,7 +3,8 @@ rule report:
         images=plan.parts("images", "sample"),
         interventions=plan.parts("interventions", "intervene") if plan.has_truth else [],
         predictions=plan.parts("predictions", "predict"),
-        scores=plan.table("scores"),
+        scores=plan.scores(),
+        saliency=plan.maps(),
         metrics=plan.table("metrics"),
     output:
         page=plan.page,
@@ -20,4 +21,4 @@ rule report:
     shell:
         "python -m pipeline report --options {params.options:q} --images {input.images}"
         " --interventions {input.interventions} --predictions {input.predictions}"
-        " --scores {input.scores} --metrics {input.metrics} --page {output.page} 2> {log}"
+        " --saliency {input.saliency} --scores {input.scores} --metrics {input.metrics} --page {output.page} 2> {log}"

@@ -2,6 +2,7 @@
 
 from pipeline.report.numbers import interval, listing, percent
 from pipeline.report.results import Results, Row
+from pipeline.report.saliency import verdict
 from pipeline.report.truth import NOTABLE, Dependence, dependence
 
 
@@ -27,6 +28,7 @@ def describe(results: Results, classifier: str) -> dict:
         "flips": flip_sentence(found, results.interval_name) if found.rows else None,
         "shortcut": shortcut_sentence(found, task),
         "mark": "shortcut" if shortcuts(found, task) else "honest" if task in found.concepts else "",
+        "maps": verdict(results, classifier),
         "accuracy": accuracy,
     }
 

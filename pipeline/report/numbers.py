@@ -35,6 +35,13 @@ def hundredths(share: float) -> str:
     return text.removesuffix(".0").replace("-", MINUS)
 
 
+def decimal(value: float) -> str:
+    """A number with two decimals, and one more where it would read as 0 or 1 but is neither."""
+    size = abs(value)
+    text = f"{value:.{3 if 0.985 < size < 1 or 0 < size < 0.015 else 2}f}"
+    return text.replace("-", "" if float(text) == 0 else MINUS)
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """A number of things, with thousands set apart and the noun in the right form."""
     return f"{number:,}{SPACE}{noun if number == 1 else plural or noun + 's'}"

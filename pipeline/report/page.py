@@ -8,7 +8,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.report import accuracy, answer, dependence, failures, gallery, graph, numbers, provenance
+from pipeline.report import (
+    accuracy,
+    answer,
+    dependence,
+    failures,
+    gallery,
+    graph,
+    maps,
+    numbers,
+    provenance,
+    saliency,
+)
 from pipeline.report.results import Results
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -28,6 +39,8 @@ SECTIONS = {
     "dependence": Section("What each classifier depends on", dependence.show_dependence),
     "accuracy": Section("How often the networks are right", accuracy.show_accuracy),
     "gallery": Section("Images and decisions", gallery.show_gallery),
+    "saliency": Section("Which maps find the truth", saliency.compare_maps),
+    "maps": Section("Maps", maps.show_maps),
     "failures": Section("What failed", failures.list_failures),
     "provenance": Section("Where the tables come from", provenance.show_provenance),
     "graph": Section("The pipeline", graph.draw_graph),
@@ -42,7 +55,7 @@ def build_page(results: Results) -> str:
         context = section.build(results)
         if context is not None:
             body = Markup(templates.get_template(f"sections/{name}.html").render(context))
-            shown.append({"name": name, "heading": section.heading, "body": body})
+            shown.append({"name": name, "heading": context.get("heading") or section.heading, "body": body})
     return templates.get_template("page.html").render(
         title=results.options["title"] or results.options["study"],
         study=results.options["study"],
@@ -63,7 +76,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("percent", "interval", "points", "count", "listing", "hundredths"):
+    for name in ("percent", "interval", "points", "count", "listing", "hundredths", "decimal"):
         templates.filters[name] = getattr(numbers, name)
     return templates
 
@@ -104,6 +117,9 @@ def facts(results: Results) -> list[tuple[str, str]]:
     judges = len(roles["oracles"]) + len(roles["readers"])
     if judges:
         counted.append(("networks that judge" if judges > 1 else "network that judges", str(judges)))
+    methods = results.tables["saliency"]["method"].n_unique()
+    if methods:
+        counted.append(("kinds of map" if methods > 1 else "kind of map", str(methods)))
     seed = results.provenance("images").get("seed")
     if seed is not None:
         counted.append(("seed", str(seed)))

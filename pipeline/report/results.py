@@ -21,10 +21,11 @@ COLUMNS = {
         *(*STATE, "image_id", "classifier", "source", "source_row_id"),
         *("task", "predicted", "confidence", "label"),
     ),
-    "scores": (*STATE, "metric"),
+    "saliency": (*STATE, "image_id", "classifier", "method"),
+    "scores": (*STATE, "family", "image_id", "classifier", "method", "metric", "concept", "value"),
     "metrics": (
         *(*STATE, "family", "method", "classifier", "metric", "concept", "target_class"),
-        *("value", "ci_low", "ci_high", "n"),
+        *("judge", "infill", "value", "ci_low", "ci_high", "n", "better"),
     ),
 }
 
@@ -46,13 +47,13 @@ class Results:
     """The results of one study.
 
     options: the options of the report (study, title, examples, roles). tables: the columns that the page needs.
-    parts: every file of every table. pictures: gives the PNG bytes of rows of a table by their row_id.
+    parts: every file of every table. read: gives further columns of rows of a table: (table, columns, row_ids) -> rows.
     """
 
     options: dict[str, Any]
     tables: dict[str, polars.DataFrame]
     parts: list[Part]
-    pictures: Callable[[str, Sequence[str]], dict[str, bytes]]
+    read: Callable[[str, Sequence[str], Sequence[str]], list[Row]]
 
     @property
     def classifiers(self) -> list[str]:
@@ -81,13 +82,18 @@ class Results:
 
         return self.tables[table].filter(polars.col("status") == "ok")
 
-    def metric(self, metric: str, classifier: str) -> list[Row]:
+    def metric(self, metric: str, classifier: str, family: str = "classifiers") -> list[Row]:
         """Rows of the metrics about one network that have a value, in the order of the table."""
         import polars
 
         own = (polars.col("metric") == metric) & (polars.col("classifier") == classifier)
-        own &= (polars.col("family") == "classifiers") & polars.col("value").is_not_null()
+        own &= (polars.col("family") == family) & polars.col("value").is_not_null()
         return self.good("metrics").filter(own).to_dicts()
+
+    def pictures(self, table: str, row_ids: Sequence[str]) -> dict[str, bytes]:
+        """PNG bytes of rows of a table by their row_id, of those that have a picture."""
+        rows = self.read(table, ["row_id", "image"], row_ids)
+        return {row["row_id"]: row["image"]["bytes"] for row in rows if row["image"] is not None}
 
     def provenance(self, table: str) -> dict[str, Any]:
         """What the first part of a table follows from; nothing where the table has no part."""
@@ -141,10 +147,7 @@ def read_results(options: dict[str, Any], files: Mapping[str, Sequence[Path]]) -
             parts.append(Part(table, frame.height, failed, read_provenance(path)))
         tables[table] = polars.concat(frames)
 
-    def pictures(table: str, row_ids: Sequence[str]) -> dict[str, bytes]:
-        if not row_ids:
-            return {}
-        rows = read_table(files[table], table, ["row_id", "image"], row_ids=row_ids).to_pylist()
-        return {row["row_id"]: row["image"]["bytes"] for row in rows if row["image"] is not None}
+    def read(table: str, columns: Sequence[str], row_ids: Sequence[str]) -> list[Row]:
+        return read_table(files[table], table, columns, row_ids=row_ids).to_pylist() if row_ids else []
 
-    return Results(options, tables, parts, pictures)
+    return Results(options, tables, parts, read)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -16,31 +17,71 @@ SUMMARIES = {
     "flips": ("intervention_flip_rate", "share", None),
     "effect": ("intervention_effect", "mean", None),
     "causal_effect": ("average_causal_effect", "mean", None),
+    "truth_auroc": ("truth_auroc", "mean", "higher"),
+    "truth_average_precision": ("truth_average_precision", "mean", "higher"),
+    "pointing_game": ("pointing_game", "mean", "higher"),
+    "localisation_error": ("localisation_error", "share", "lower"),
+    "saliency_metric": ("saliency_metric", "mean", "lower"),
+    "removal_auc": ("removal_auc", "mean", "lower"),
+    "keeping_auc": ("keeping_auc", "mean", "higher"),
+    "truth_fill_flips": ("truth_fill_flip_rate", "share", None),
 }
 NAMES = ("classifier", "method", "judge", "infill", "concept", "source_class", "target_class", "definition", "network")
 
 
-def metrics(options: str, code: str, scores: Path, metrics: Path) -> None:
-    """Write one row per metric and what it is about; failed scores are counted in a row of their own."""
+def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
+    """Write one row per metric and what it is about, and one for each pair of methods on the same images.
+
+    Failed scores are counted in a row of their own.
+    """
     chosen = json.loads(options)
     with job("metrics", chosen["study"], metrics) as account:
         with account.clock("tables"):
             groups = read_groups(scores)
         with account.clock("compute"):
-            rows = [row for key, values in groups.items() for row in summaries(key, values, chosen)]
+            rows = [row for key, values in groups.items() for row in summaries(key, list(values.values()), chosen)]
+            rows += differences(groups, chosen)
         told = provenance("metrics", chosen, code, ["scores"])
         with account.clock("tables"):
             write_table(metrics, "metrics", rows, told)
         account.rows = len(rows)
 
 
-def read_groups(scores: Path) -> dict[tuple, list[float | None]]:
-    """Values of the scores (None: failed) by family, metric and names, in the order in which they first stand there."""
-    groups: dict[tuple, list[float | None]] = {}
+def read_groups(scores: list[Path]) -> dict[tuple, dict[str, float | None]]:
+    """Values of the scores (None: failed) by image, by family, metric and names, in the order of the table."""
+    groups: dict[tuple, dict[str, float | None]] = {}
     for row in read_table(scores, "scores").to_pylist():
         value = row["value"] if row["status"] == "ok" else None
-        groups.setdefault((row["family"], row["metric"], *(row[name] for name in NAMES)), []).append(value)
+        group = groups.setdefault((row["family"], row["metric"], *(row[name] for name in NAMES)), {})
+        group[row["image_id"]] = value
     return groups
+
+
+def differences(groups: dict[tuple, dict[str, float | None]], options: dict) -> Iterator[dict]:
+    """One row for each ordered pair of methods: `judge` is the other method; the interval is of the paired bootstrap.
+
+    Pairs without an image that both have a score for are left out: there is nothing to compare.
+    """
+    of_methods: dict[tuple, dict[str, dict[str, float | None]]] = {}
+    for (family, metric, *names), values in groups.items():
+        named = dict(zip(NAMES, names, strict=True))
+        method = named.pop("method")
+        if method is not None:
+            of_methods.setdefault((family, metric, *named.items()), {})[method] = values
+    for (family, metric, *named), methods in of_methods.items():
+        name, _, better = SUMMARIES[metric]
+        for first, second in permutations(methods, 2):
+            shared = [image for image in methods[first] if comparable(methods, first, second, image)]
+            if shared:
+                apart = np.array([methods[first][image] - methods[second][image] for image in shared])
+                purpose = "/".join(map(str, (family, metric, *named, *sorted((first, second)))))
+                estimate = summarise(apart, "mean", purpose, options)
+                names = {**dict(named), "method": first, "judge": second}
+                yield metric_row(family, f"{name}_difference", names, estimate, better)
+
+
+def comparable(methods: dict[str, dict[str, float | None]], first: str, second: str, image: str) -> bool:
+    return methods[first].get(image) is not None and methods[second].get(image) is not None
 
 
 def summaries(key: tuple, values: list[float | None], options: dict) -> Iterator[dict]:
@@ -67,12 +108,16 @@ def summary(key: tuple, values: list[float], options: dict) -> dict:
     family, metric, *names = key
     name, kind, better = SUMMARIES[metric]
     estimate = summarise(np.array(values), kind, "/".join(map(str, key)), options)
+    return metric_row(family, name, dict(zip(NAMES, names, strict=True)), estimate, better)
+
+
+def metric_row(family: str, metric: str, names: dict[str, str | None], estimate: Estimate, better: str | None) -> dict:
     return {
-        "row_id": row_id(family, name, *names),
+        "row_id": row_id(family, metric, *(names[name] for name in NAMES)),
         "status": "ok",
         "family": family,
-        "metric": name,
-        **dict(zip(NAMES, names, strict=True)),
+        "metric": metric,
+        **names,
         "value": estimate.value,
         "ci_low": estimate.low,
         "ci_high": estimate.high,

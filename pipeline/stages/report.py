@@ -15,17 +15,19 @@ def report(
     options: str,
     images: list[Path],
     predictions: list[Path],
-    scores: Path,
+    scores: list[Path],
     metrics: Path,
     page: Path,
     interventions: list[Path] | None = None,
+    saliency: list[Path] | None = None,
 ) -> None:
     """Write the page, and its charts as SVG files to the folder `figures` beside it."""
     files = {
         "images": images,
         "interventions": interventions or [],
         "predictions": predictions,
-        "scores": [scores],
+        "saliency": saliency or [],
+        "scores": scores,
         "metrics": [metrics],
     }
     chosen = json.loads(options)

@@ -5,6 +5,7 @@ Only this package knows what that file looks like.
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from pipeline.errors import UserError, nearest
 from pipeline.study.datasets import Dataset
 from pipeline.study.mistakes import describe
 from pipeline.study.networks import Network, Training
+from pipeline.study.saliency import Evaluation, SaliencyMethod
 from pipeline.study.schema import study_schema
 from pipeline.study.section import Name, Section
 
@@ -52,6 +54,9 @@ class Study(Section):
     networks: dict[Name, Network] = Field({}, description="Further networks that only judge.")
     oracles: list[Name] = Field([], description="Networks that judge the same task: of this study, or shipped.")
     readers: list[Name] = Field([], description="Networks that name concepts: of this study, or shipped.")
+    explained_rows: int = Field(24, ge=1, description="How many of the images are explained: the first ones.")
+    saliency: dict[Name, SaliencyMethod] = Field({}, description="Methods that explain a decision by a map.")
+    evaluation: Evaluation = Field(Evaluation(), description="How the maps are tested.")
     training: dict[Name, Training] = Field({}, description="Networks that are trained when they are missing.")
     statistics: Statistics = Field(Statistics(), description="Resampling and coverage of the intervals.")
     report: ReportOptions = Field(ReportOptions(), description="The page at the end.")
@@ -119,11 +124,30 @@ def load_study(name: str = "default") -> Study:
     if values.get("extends") is not None:
         # The name stays out: a study without one of its own would write over the default's results.
         values = {**{key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}, **values}
+    values = expand_sweeps(values)
     try:
         return Study.model_validate(values)
     except ValidationError as error:
         mistakes = describe(error, study_schema(Study))
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes)) from None
+
+
+def expand_sweeps(values: dict[str, Any]) -> dict[str, Any]:
+    """Make a named entry of each value that a method varies: `fido: {vary: {masks: [2, 4]}}` is fido-masks-2 and -4."""
+    methods = values.get("saliency")
+    if not isinstance(methods, dict):
+        return values
+    entries: dict[str, Any] = {}
+    for name, method in methods.items():
+        varied = method.get("vary") if isinstance(method, dict) else None
+        if not isinstance(varied, dict) or not all(isinstance(each, list) and each for each in varied.values()):
+            entries[name] = method
+            continue
+        fixed = {key: value for key, value in method.items() if key != "vary"}
+        for chosen in product(*varied.values()):
+            options = dict(zip(varied, chosen, strict=True))
+            entries["-".join([str(name), *(f"{key}-{value}" for key, value in options.items())])] = {**fixed, **options}
+    return {**values, "saliency": entries}
 
 
 def study_path(name: str) -> Path:

@@ -17,6 +17,19 @@ from pipeline.study.datasets import (
     WorldDataset,
 )
 from pipeline.study.networks import Network, Relabel, Training
+from pipeline.study.saliency import (
+    Bbmp,
+    BbmpInFido,
+    Evaluation,
+    Fido,
+    GradCam,
+    Gradient,
+    IntegratedGradients,
+    Lime,
+    Method,
+    Occlusion,
+    RandomMap,
+)
 from pipeline.study.section import Section
 
 INTRODUCTION = """\
@@ -181,6 +194,75 @@ training:
     relabel: {concept: smile, by: glasses, nuisance: tilt, below: 0}
 """,
     ),
+    Chapter(
+        "saliency",
+        Method,
+        "`saliency` maps names to methods; `method` says which, and decides the other keys. The name stands in every"
+        " table and in the report.",
+        """\
+explained_rows: 24
+saliency:
+  fido-ssr: {method: fido, objective: ssr, infill: blur, grid: 16, masks: 4, steps: 120}
+  fido-masks: {method: fido, vary: {masks: [2, 4, 8]}}
+  random: {method: random}
+""",
+        called="method",
+    ),
+    Chapter(
+        "saliency: fido",
+        Fido,
+        example="saliency:\n  fido-sdr: {method: fido, objective: sdr, infill: mean}\n",
+        called="fido",
+    ),
+    Chapter(
+        "saliency: bbmp",
+        Bbmp,
+        example="saliency:\n  bbmp: {method: bbmp}\n",
+        called="bbmp",
+    ),
+    Chapter(
+        "saliency: bbmp-fido",
+        BbmpInFido,
+        example="saliency:\n  bbmp-fido: {method: bbmp-fido, objective: sdr}\n",
+        called="bbmp-fido",
+    ),
+    Chapter(
+        "saliency: gradient",
+        Gradient,
+        example="saliency:\n  gradient: {method: gradient}\n",
+        called="gradient",
+    ),
+    Chapter(
+        "saliency: integrated-gradients",
+        IntegratedGradients,
+        example="saliency:\n  integrated: {method: integrated-gradients, infill: blur, steps: 64}\n",
+        called="integrated-gradients",
+    ),
+    Chapter(
+        "saliency: grad-cam",
+        GradCam,
+        example="saliency:\n  grad-cam: {method: grad-cam}\n",
+        called="grad-cam",
+    ),
+    Chapter(
+        "saliency: lime",
+        Lime,
+        example="saliency:\n  lime: {method: lime, infill: blur, samples: 512}\n",
+        called="lime",
+    ),
+    Chapter(
+        "saliency: occlusion",
+        Occlusion,
+        example="saliency:\n  occlusion: {method: occlusion, infill: mean, window: 0.2}\n",
+        called="occlusion",
+    ),
+    Chapter(
+        "saliency: random",
+        RandomMap,
+        example="saliency:\n  random: {method: random, smooth: 0.1}\n",
+        called="random",
+    ),
+    Chapter("evaluation", Evaluation, example="evaluation: {infills: [mean, blur]}\n"),
     Chapter("statistics", Statistics, example="statistics: {bootstrap: 5000, confidence: 0.99}\n"),
     Chapter("report", ReportOptions, example="report: {title: What the networks look at, examples: 12}\n"),
 )

@@ -67,7 +67,7 @@ def find(location: tuple[str | int, ...], schema: Node) -> Place:
         kinds = branches(node)
         if "oneOf" in node:
             sections = [resolve(kind, schema) for kind in kinds]
-            node = next((section for section in sections if part in section.get("required", [])), {})
+            node = next((section for section in sections if part in tags(section)), {})
         elif len(kinds) > 1:
             union, inside, parent = path, False, node
             node = next((kind for kind in kinds if kind.get("type") == LABELS.get(str(part).split("[")[0])), {})
@@ -81,6 +81,11 @@ def find(location: tuple[str | int, ...], schema: Node) -> Place:
     elif len(branches(node)) == 1:
         node = resolve(branches(node)[0], schema)
     return Place(path, parent.get("propertyNames", {"type": "string"}) if is_key else node, is_key, union, inside)
+
+
+def tags(section: Node) -> list[str]:
+    """What pydantic calls a section among several: the key, or the method, that it is chosen by."""
+    return [*section.get("required", []), section["properties"].get("method", {}).get("const")]
 
 
 def resolve(node: Node, schema: Node) -> Node:

@@ -9,7 +9,9 @@ from typing import Any
 from pipeline.classifiers.entry import LOADERS
 from pipeline.datasets import DATASETS
 from pipeline.errors import UserError
+from pipeline.explain import SALIENCY
 from pipeline.fingerprint import canonical_json, digest, fingerprint
+from pipeline.infill import INFILLS
 from pipeline.study import Study
 from pipeline.study.networks import Network
 from pipeline.study.resources import memory_mb, runtime_minutes
@@ -62,6 +64,31 @@ class Plan:
     def part(self, table: str, stage: str, shard: str = "{shard}") -> str:
         """Path of one part of a table."""
         return str(self.folder / "tables" / table / stage / f"part-{shard}.parquet")
+
+    @property
+    def explained_shards(self) -> list[str]:
+        """The shards that have images to explain; none where no method explains."""
+        study = self.study
+        rows = min(study.explained_rows, study.dataset.rows) if study.saliency else 0
+        return self.shards[: ceil(rows / study.shard_rows)]
+
+    def explained_rows(self, shard: str) -> int:
+        """How many images of a shard are explained: the first ones."""
+        study = self.study
+        return max(0, min(study.shard_rows, study.explained_rows - int(shard) * study.shard_rows))
+
+    def maps(self) -> list[str]:
+        """Paths of all parts of the table of maps."""
+        return [path for classifier in self.study.classifiers for path in self.maps_of(classifier)]
+
+    def maps_of(self, classifier: str) -> list[str]:
+        """Paths of the parts with the maps of one classifier."""
+        return [self.part("saliency", f"saliency/{classifier}", shard) for shard in self.explained_shards]
+
+    def scores(self) -> list[str]:
+        """Paths of all parts of the table of scores."""
+        explained = self.study.classifiers if self.explained_shards else []
+        return [self.table("scores"), *(self.part("scores", f"score_saliency/{name}", "000") for name in explained)]
 
     def parts(self, table: str, stage: str) -> list[str]:
         """Paths of all parts of a table that a stage writes."""
@@ -135,6 +162,20 @@ class Plan:
                 "world": dataset.get("world"),
                 "networks": {network: self.entry(network) for network in self.networks},
             },
+            "saliency": {
+                "study": study.study,
+                "seed": study.seed,
+                "networks": {network: self.entry(network) for network in study.classifiers},
+                "methods": {
+                    name: entry.model_dump(mode="json", exclude={"vary"}) for name, entry in study.saliency.items()
+                },
+            },
+            "score_saliency": {
+                "study": study.study,
+                "seed": study.seed,
+                "networks": {network: self.entry(network) for network in study.classifiers},
+                "infills": study.evaluation.infills,
+            },
             "score": {"study": study.study, "classifiers": list(study.classifiers)},
             "metrics": {
                 "study": study.study,
@@ -168,6 +209,16 @@ class Plan:
         kinds = {kind for network in networks for kind in LOADERS if kind in self.entry(network)}
         return sorted(LOADERS[kind].split(":")[0] for kind in kinds)
 
+    def explainers(self) -> list[str]:
+        """Modules of the methods of the study, and of their in-fillers."""
+        entries = self.study.saliency.values()
+        methods = {SALIENCY[entry.method].split(":")[0] for entry in entries}
+        return sorted(methods) + self.infills(*(getattr(entry, "infill", None) for entry in entries))
+
+    def infills(self, *names: str | None) -> list[str]:
+        """Modules of these in-fillers."""
+        return sorted({INFILLS[name].split(":")[0] for name in names if name})
+
     def roles(self) -> dict[str, list[str]]:
         """Names of the networks by what they are for."""
         study = self.study
@@ -180,6 +231,8 @@ class Plan:
         chosen = {
             "sample": [DATASETS[kind].split(":")[0], *self.loaders(*self.study.dataset.correct)],
             "predict": self.loaders(*self.networks),
+            "saliency": [*self.loaders(*self.study.classifiers), *self.explainers()],
+            "score_saliency": [*self.loaders(*self.study.classifiers), *self.infills(*self.study.evaluation.infills)],
         }
         if self.has_truth:
             for by_world in ("sample", "intervene", "predict"):

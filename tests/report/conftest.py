@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from pipeline.fingerprint import canonical_json
-from pipeline.images import content, image_struct
+from pipeline.images import content, encode_mask, image_struct
 from pipeline.noise import stream
 from pipeline.stages.report import report
 from pipeline.tables import read_table, write_table
 from pipeline.worlds import Scene, draw_scene, intervene, load_world
+from tests.report.known_maps import add_maps
 
 PORTRAITS = load_world("portraits")
 SMILE = {"smile": ["absent", "present"]}
@@ -118,6 +119,9 @@ def image_rows(scenes: dict[str, Scene], size: int) -> list[dict]:
                 **{"row_id": image_id, "image_id": image_id, "status": "ok", "image": image_struct(image)},
                 **{"content": content(image), "height": size, "width": size, "split": "test"},
                 **{"attributes": PORTRAITS.labels(scene.concepts), "concepts": scene.concepts},
+                "parts": [
+                    {"concept": name, "mask": encode_mask(mask)} for name, mask in PORTRAITS.parts(scene, size).items()
+                ],
             }
         )
     return rows
@@ -234,8 +238,8 @@ def write_study(folder: Path, rows: int, size: int, *, truth: bool = True, shard
                 files[table].append(path)
         predictions += tables["predictions"]
         interventions += tables["interventions"]
-    files |= {"scores": folder / "tables" / "scores.parquet", "metrics": folder / "tables" / "metrics.parquet"}
-    write_table(files["scores"], "scores", [], origin("scores"))
+    files |= {"scores": [folder / "tables" / "scores.parquet"], "metrics": folder / "tables" / "metrics.parquet"}
+    write_table(files["scores"][0], "scores", [], origin("scores"))
     write_table(files["metrics"], "metrics", metric_rows(predictions, interventions), origin("metrics"))
     return Study(folder, {"study": "tiny", "title": None, "examples": 3, "roles": ROLES}, files)
 
@@ -244,6 +248,12 @@ def write_study(folder: Path, rows: int, size: int, *, truth: bool = True, shard
 def study(tmp_path):
     """A small study of portraits: one part of each table."""
     return write_study(tmp_path, rows=8, size=32)
+
+
+@pytest.fixture
+def map_study(study):
+    """The small study with maps that follow known rules, one table and one file of scores per classifier."""
+    return add_maps(study, ROLES["classifiers"])
 
 
 @pytest.fixture

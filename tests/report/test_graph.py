@@ -12,7 +12,7 @@ from pipeline.report.results import Part, Results
 def results_of(inputs: dict[str, list[str]]) -> Results:
     """Results whose tables have one row each and name these inputs."""
     parts = [Part(table, 1, 0, {"stage": f"make-{table}", "inputs": names}) for table, names in inputs.items()]
-    return Results({}, {}, parts, pictures=lambda table, row_ids: {})
+    return Results({}, {}, parts, read=lambda table, columns, row_ids: [])
 
 
 PIPELINE = {

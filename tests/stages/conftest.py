@@ -10,7 +10,10 @@ import pytest
 from pipeline.stages.identify import identify
 from pipeline.stages.intervene import intervene
 from pipeline.stages.predict import predict
+from pipeline.stages.saliency import saliency
 from pipeline.stages.sample import sample
+from pipeline.stages.score import score
+from pipeline.stages.score_saliency import score_saliency
 from pipeline.study import Study
 from pipeline.study.plan import Plan
 from pipeline.tables import read_table
@@ -65,6 +68,43 @@ class Tables:
             interventions if interventions.exists() else None,
         )
         return self.rows("predictions")
+
+    def score(self) -> list[dict[str, Any]]:
+        """Write the scores of images and interventions and return their rows."""
+        interventions = [self.path("interventions")] if self.path("interventions").exists() else None
+        score(
+            self.plan.options("score"),
+            "code",
+            [self.path("images")],
+            [self.path("predictions")],
+            self.path("scores"),
+            interventions,
+        )
+        return self.rows("scores")
+
+    def saliency(self, classifier: str) -> list[dict[str, Any]]:
+        """Write the maps of a classifier and return their rows."""
+        identity = self.folder / self.plan.study.study / f"{classifier}.json"
+        saliency(
+            self.plan.options("saliency"),
+            "code",
+            self.plan.explained_rows("000"),
+            self.path("images"),
+            self.path("predictions"),
+            classifier,
+            identity,
+            self.folder / "rows",
+            self.path("saliency"),
+        )
+        return self.rows("saliency")
+
+    def score_saliency(self, classifier: str) -> list[dict[str, Any]]:
+        """Write the scores of the maps of a classifier and return their rows."""
+        path = self.path("scores").with_name("map-scores.parquet")
+        options = self.plan.options("score_saliency")
+        images, maps = [self.path("images")], [self.path("saliency")]
+        score_saliency(options, "code", images, maps, self.path("scores"), classifier, path)
+        return read_table(path, "scores").to_pylist()
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table."""

@@ -113,7 +113,7 @@ AFFECTED = [
     ("dataset: {world: portraits, size: 64, rows: 11}", {"sample"}),
     ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene"}),
     ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict"}),
-    ("seed: 6", {"sample", "predict", "metrics"}),
+    ("seed: 6", {"sample", "predict", "saliency", "score_saliency", "metrics"}),
     ("readers: []\nnetworks: {}", {"identify", "predict", "metrics", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]

@@ -1,0 +1,85 @@
+"""Maps against the truth: do they rank the pixels high whose change flips the classifier?
+
+An intervention changes one concept of a scene and nothing else; where that flips the decision, the pixels of the part
+that shows the concept are positive. Yang & Kim 2019 too compare maps with what a classifier is made to depend on; here
+the classifier itself says, for each image, what it depends on.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Scored(NamedTuple):
+    """Values (N,) in float64, one per image, and which of them mean something.
+
+    scored: (N,) bool. Where it is False the image cannot be scored, and its value is 0 and must not be used.
+    """
+
+    values: np.ndarray
+    scored: np.ndarray
+
+
+def positive_pixels(parts: Mapping[str, np.ndarray], flips: Mapping[str, bool]) -> np.ndarray:
+    """The union (H, W) of the masks of those concepts whose intervention flips this classifier on this image.
+
+    parts: {concept: mask (H, W)} of what is visible; flips: {concept: flipped}. A concept without a part of its own in
+    the image adds no pixel.
+    """
+    shape = next(iter(parts.values())).shape
+    chosen = [np.asarray(mask, bool) for concept, mask in parts.items() if flips.get(concept, False)]
+    return np.logical_or.reduce([np.zeros(shape, bool), *chosen])
+
+
+def truth_auroc(maps: np.ndarray, positives: np.ndarray) -> Scored:
+    """Chance that a positive pixel lies higher in its map than a negative one, ties as halves (area under the ROC).
+
+    maps: (N, h, w), any resolution; positives: (N, H, W) bool. Images without both kinds of pixel are not scored.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    return score_each(maps, positives, lambda map, truth: roc_auc_score(truth.ravel(), map.ravel()))
+
+
+def truth_average_precision(maps: np.ndarray, positives: np.ndarray) -> Scored:
+    """Precision averaged over the positive pixels, from the top of the map (as scikit-learn computes it).
+
+    maps: (N, h, w), any resolution; positives: (N, H, W) bool. Images without both kinds of pixel are not scored.
+    A map of one value everywhere has the share of positive pixels.
+    """
+    from sklearn.metrics import average_precision_score
+
+    return score_each(maps, positives, lambda map, truth: average_precision_score(truth.ravel(), map.ravel()))
+
+
+def pointing_game(maps: np.ndarray, positives: np.ndarray) -> Scored:
+    """Whether the highest pixel of the map is positive; of several highest, the share that is.
+
+    Zhang et al. 2018, without their tolerance of 15 pixels, which would span a part of a small image.
+    maps: (N, h, w), any resolution; positives: (N, H, W) bool. Images without both kinds of pixel are not scored.
+    """
+    return score_each(maps, positives, lambda map, truth: truth[map == map.max()].mean())
+
+
+def score_each(maps: np.ndarray, positives: np.ndarray, score: Callable[[np.ndarray, np.ndarray], float]) -> Scored:
+    """Score (map (H, W), positive pixels (H, W)) -> number for each image that has positive and negative pixels."""
+    positives = np.asarray(positives, bool)
+    scored = positives.any((1, 2)) & ~positives.all((1, 2))
+    values = [
+        float(score(at_size(map, truth.shape), truth)) if able else 0.0
+        for map, truth, able in zip(maps, positives, scored, strict=True)
+    ]
+    return Scored(np.array(values, np.float64), scored)
+
+
+def at_size(map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """One map (h, w), in float32, at `size` (H, W), by bilinear resizing; as it is if it has that size."""
+    map = np.asarray(map, np.float32)
+    if map.shape == tuple(size):
+        return map
+    import torch
+
+    from pipeline.classifiers.resize import resize
+
+    return resize(torch.from_numpy(np.ascontiguousarray(map))[None, None], tuple(size))[0, 0].numpy()

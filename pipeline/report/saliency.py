@@ -1,0 +1,273 @@
+"""Which maps find the truth: the scores of every method for each classifier, and which methods can be told apart."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.report.numbers import count, decimal, listing, percent
+from pipeline.report.results import Results, Row
+from pipeline.report.truth import dependence
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a metric of maps is called, which way is better, and what it says in one sentence."""
+
+    label: str
+    better: str
+    meaning: str
+
+
+MEASURES = {
+    "truth_auroc": Measure(
+        "truth AUROC",
+        "higher",
+        "the chance that a pixel whose change flips the decision stands higher in the map than one that does not;"
+        " guessing gives 0.5",
+    ),
+    "truth_average_precision": Measure(
+        "truth average precision",
+        "higher",
+        "how pure the top of the map is: the share of pixels that matter, averaged from the highest pixel down;"
+        " guessing gives the share of pixels that matter",
+    ),
+    "pointing_game": Measure(
+        "pointing game", "higher", "the share of images in which the highest pixel of the map is one that matters"
+    ),
+    "removal_auc": Measure(
+        "removal AUC",
+        "lower",
+        "how sure the classifier stays while the highest pixels are filled in first; the in-fill stands in brackets",
+    ),
+    "keeping_auc": Measure(
+        "keeping AUC",
+        "higher",
+        "how sure the classifier stays while the lowest pixels are filled in first; the in-fill stands in brackets",
+    ),
+    "localisation_error": Measure(
+        "localisation error",
+        "lower",
+        "the share of images in which the box around the salient region overlaps no true box by more than half",
+    ),
+    "saliency_metric": Measure(
+        "saliency metric",
+        "lower",
+        "how small a box around the salient region can be with the classifier still sure of the image cut to it",
+    ),
+}
+ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric (with one in-fill, where it has one) of a classifier.
+
+    rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two.
+    """
+
+    metric: str
+    infill: str | None
+    rows: dict[str, Row]
+    differences: dict[tuple[str, str], Row]
+
+    @property
+    def label(self) -> str:
+        """The name of the metric, with its in-fill."""
+        return MEASURES[self.metric].label + (f" ({self.infill})" if self.infill else "")
+
+    @property
+    def better(self) -> str:
+        """Which way is better, as the metrics say."""
+        return next((row["better"] for row in self.rows.values() if row["better"]), MEASURES[self.metric].better)
+
+    @property
+    def best(self) -> str:
+        """The method with the best value."""
+        choose = max if self.better == "higher" else min
+        return choose(self.rows, key=lambda method: self.rows[method]["value"])
+
+    def compared(self, method: str, other: str) -> bool:
+        """Whether the metrics hold a difference of two methods with its interval."""
+        rows = [self.differences.get(pair) for pair in ((method, other), (other, method))]
+        return any(row is not None and row["ci_low"] is not None for row in rows)
+
+    def beats(self, method: str, other: str) -> bool:
+        """Whether the interval of the difference excludes 0, in favour of `method`."""
+        sign = 1 if self.better == "higher" else -1
+        for first, second, direction in ((method, other, sign), (other, method, -sign)):
+            row = self.differences.get((first, second))
+            if row is not None and row["ci_low"] is not None:
+                return row["ci_low"] > 0 if direction > 0 else row["ci_high"] < 0
+        return False
+
+    def level(self, method: str, other: str) -> bool:
+        """Whether two methods were compared and cannot be told apart."""
+        return self.compared(method, other) and not self.beats(method, other) and not self.beats(other, method)
+
+    def mark(self, method: str) -> str:
+        """How a method stands in this column: the best, not distinguishable from it, or neither."""
+        return "best" if method == self.best else "level" if self.level(method, self.best) else ""
+
+
+def compare_maps(results: Results) -> dict | None:
+    """A table for each classifier; nothing where no maps were made."""
+    if not results.tables["saliency"].height:
+        return None
+    tables = [table(results, classifier) for classifier in results.classifiers]
+    used = {column["metric"] for each in tables for column in each["columns"]}
+    return {
+        "heading": None if results.has_truth else "What the maps are worth",
+        "has_truth": results.has_truth,
+        "interval_name": results.interval_name,
+        "tables": tables,
+        "meanings": [measure for metric, measure in MEASURES.items() if metric in used],
+    }
+
+
+def columns(results: Results, classifier: str) -> list[Column]:
+    """The metrics of a classifier's maps, in the order of MEASURES."""
+    found = []
+    for metric in MEASURES:
+        rows = [row for row in results.metric(metric, classifier, "saliency") if row["method"] is not None]
+        differences = results.metric(f"{metric}_difference", classifier, "saliency")
+        for infill in dict.fromkeys(row["infill"] for row in rows):
+            own = {row["method"]: row for row in rows if row["infill"] == infill}
+            pairs = {(row["method"], row["judge"]): row for row in differences if row["infill"] == infill}
+            found.append(Column(metric, infill, own, pairs))
+    return found
+
+
+def table(results: Results, classifier: str) -> dict:
+    """What the page shows of one classifier."""
+    found = columns(results, classifier)
+    random = random_maps(results)
+    methods = list(dict.fromkeys(method for column in found for method in column.rows))
+    if found:
+        lead = found[0]
+        missing = -float("inf") if lead.better == "higher" else float("inf")
+        values = {method: lead.rows[method]["value"] if method in lead.rows else missing for method in methods}
+        methods.sort(key=values.get, reverse=lead.better == "higher")
+    depends = dependence(results, classifier)
+    return {
+        "name": classifier,
+        "verdict": verdict(results, classifier),
+        "truth": [{"concept": row["concept"], "rate": percent(row["value"])} for row in depends.depends],
+        "truth_known": bool(depends.rows),
+        "columns": [header(column) for column in found],
+        "rows": [
+            {"method": method, "random": method in random, "cells": [cell(column, method) for column in found]}
+            for method in methods
+        ],
+        "unscored": [*unscored(results, classifier), *failed_maps(results, classifier)],
+    }
+
+
+def header(column: Column) -> dict:
+    """The heading of a column; the number of images where it is the same for all methods."""
+    numbers = {row["n"] for row in column.rows.values()}
+    return {
+        "metric": column.metric,
+        "label": MEASURES[column.metric].label,
+        "infill": column.infill,
+        "arrow": ARROWS[column.better],
+        "better": column.better,
+        "images": count(numbers.pop(), "image") if len(numbers) == 1 and None not in numbers else None,
+        "strip": column.metric == "truth_auroc",
+    }
+
+
+def cell(column: Column, method: str) -> dict | None:
+    """One number of the table, with its interval and its mark."""
+    if method not in column.rows:
+        return None
+    row = column.rows[method]
+    known = row["ci_low"] is not None
+    return {
+        **{key: row[key] for key in ("value", "ci_low", "ci_high", "n")},
+        "mark": column.mark(method),
+        "between": f"{decimal(row['ci_low'])} to {decimal(row['ci_high'])}" if known else None,
+    }
+
+
+def random_maps(results: Results) -> list[str]:
+    """The methods that draw a random map, as the options of the saliency tables tell."""
+    methods = results.provenance("saliency").get("options", {}).get("methods", {})
+    names = results.tables["saliency"]["method"].unique(maintain_order=True)
+    return [name for name in names if methods.get(name, {}).get("method", name) == "random"]
+
+
+def verdict(results: Results, classifier: str) -> str | None:
+    """The answer on one classifier in a few sentences, by its first metric; nothing where the metrics have none."""
+    found = columns(results, classifier)
+    if not found:
+        return None
+    lead, random = found[0], random_maps(results)
+    random = [method for method in lead.rows if method in random]
+    methods = [method for method in lead.rows if method not in random]
+    if not methods:
+        return f"On {classifier}, there are only random maps."
+    column = Column(lead.metric, lead.infill, {method: lead.rows[method] for method in methods}, lead.differences)
+    best = column.best
+    number = numbers(lead, best, results.interval_name)
+    lost = [name for name in random if lead.compared(best, name) and not lead.beats(best, name)]
+    if lost:
+        level = ", ".join(f"{name} {decimal(lead.rows[name]['value'])}" for name in lost)
+        return f"On {classifier}, no map is shown to beat the random map ({level}): the best, {best}, reaches {number}."
+    if len(methods) == 1:
+        return f"On {classifier}, {best} reaches {number}.{after(lead, methods, random)}"
+    pairs = [(one, other) for one in methods for other in methods if one != other]
+    if all(lead.level(*pair) for pair in pairs):
+        said = f"On {classifier}, no method is distinguishable from another: the best value, of {best}, is {number}."
+        return said + after(lead, methods, random)
+    what = "finds the pixels that matter best" if lead.metric.startswith("truth") else f"is best by {lead.label}"
+    level = [method for method in methods if column.mark(method) == "level"]
+    equal = f"; {listing(level)} {'is' if len(level) == 1 else 'are'} not distinguishable from it" if level else ""
+    return f"On {classifier}, {best} {what} ({number}){equal}.{after(lead, methods, random)}"
+
+
+def numbers(column: Column, method: str, interval_name: str) -> str:
+    """A value with its interval and number of images, as a sentence holds them."""
+    row = column.rows[method]
+    text = f"{column.label} {decimal(row['value'])}"
+    if row["ci_low"] is not None:
+        text += f", {interval_name} {decimal(row['ci_low'])} to {decimal(row['ci_high'])}"
+    return text + (f", {count(row['n'], 'image')}" if row["n"] is not None else "")
+
+
+def after(column: Column, methods: list[str], random: list[str]) -> str:
+    """What follows an answer: how the random map does, and who is not shown to beat it or was never compared."""
+    text = "".join(f" The random map {name} reaches {decimal(column.rows[name]['value'])}." for name in random)
+    if len(random) == 1:
+        text = text.replace(f"map {random[0]}", "map")
+        lost = [name for name in methods if column.compared(name, random[0]) and not column.beats(name, random[0])]
+        text = text[:-1] + f"; not shown to beat it: {listing(lost)}." if lost else text
+    untested = [name for name in column.rows if name != column.best and not column.compared(name, column.best)]
+    return text + (f" Not compared with {column.best}: {listing(untested)}." if untested else "")
+
+
+def unscored(results: Results, classifier: str) -> Iterator[str]:
+    """How many images the metrics cannot score, and why; metrics that leave out the same images are one sentence."""
+    import polars
+
+    own = (polars.col("family") == "saliency") & (polars.col("classifier") == classifier)
+    scores = results.tables["scores"].filter(own & polars.col("method").is_not_null())
+    groups: dict[tuple, list[str]] = {}
+    for metric, measure in MEASURES.items():
+        of_metric = scores.filter(polars.col("metric") == metric)
+        failed = of_metric.filter(polars.col("status") != "ok")
+        for (reason,), rows in failed.group_by("reason", maintain_order=True):
+            key = (reason, tuple(rows["image_id"].unique().sort()), of_metric["image_id"].n_unique())
+            groups.setdefault(key, []).append(measure.label)
+    for (reason, image_ids, total), labels in groups.items():
+        verb = "has" if len(image_ids) == 1 else "have"
+        yield f"{len(image_ids)} of {count(total, 'image')} {verb} no {listing(labels, 'or')}: {reason}."
+
+
+def failed_maps(results: Results, classifier: str) -> Iterator[str]:
+    """How many maps could not be made, by method and reason."""
+    import polars
+
+    maps = results.tables["saliency"].filter(polars.col("classifier") == classifier)
+    failed = maps.filter(polars.col("status") != "ok")
+    for (method, reason), rows in failed.group_by("method", "reason", maintain_order=True):
+        total = maps.filter(polars.col("method") == method).height
+        yield f"{method}: {rows.height} of {count(total, 'map')} could not be made: {reason}."

@@ -1,0 +1,159 @@
+"""Explain each image by the map of every method of the study."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import torch
+
+from pipeline.classifiers.load import load_classifier
+from pipeline.classifiers.wrap import Classifier
+from pipeline.device import pick_device, place
+from pipeline.explain import SALIENCY, load_explainer
+from pipeline.fingerprint import fingerprint
+from pipeline.images import to_tensor
+from pipeline.infill import INFILLS, load_infill
+from pipeline.noise import Noise
+from pipeline.progress import bar
+from pipeline.rows import Key, RowStore
+from pipeline.stages.common import Job, job, provenance
+from pipeline.stages.networks import network_identity, release
+from pipeline.tables import TableWriter, pack, read_table, row_id
+
+MAPS = pyarrow.schema(
+    [
+        ("map", pyarrow.binary()),
+        ("shape", pyarrow.list_(pyarrow.int32())),
+        ("objective_value", pyarrow.float32()),
+        ("steps", pyarrow.int32()),
+        ("network_evaluations", pyarrow.int64()),
+    ]
+)
+STORED_AT_ONCE = 32  # images; a killed job computes at most these again
+BATCH = 96  # rows that go through the classifier at once
+
+Row = dict[str, Any]
+
+
+def saliency(
+    options: str,
+    code: str,
+    rows: int,
+    images: Path,
+    predictions: Path,
+    classifier: str,
+    identity: Path,
+    store: Path,
+    saliency: Path,
+) -> None:
+    """Write one row per method and image: the map that explains the classifier's decision. Known maps are looked up.
+
+    rows: how many images of the part are explained, the first ones.
+    """
+    chosen = json.loads(options)
+    entry, known = chosen["networks"][classifier], json.loads(identity.read_text())
+    with job("saliency", chosen["study"], saliency) as account:
+        with account.clock("tables"):
+            explained = explained_rows(images, predictions, classifier)[:rows]
+        account.device = device = pick_device()
+        with account.clock("load"):
+            network = place(load_classifier(classifier, entry, seed=chosen["seed"]), device)
+        identified = network_identity(entry, known, chosen["seed"])
+        told = provenance("saliency", chosen, code, ["images", "predictions"], weights={classifier: known})
+        with TableWriter(saliency, "saliency", told) as table:
+            for name, method in chosen["methods"].items():
+                maps = RowStore(store, "saliency", method["method"], deciding(method, identified, chosen["seed"]), MAPS)
+                with account.clock("compute"):
+                    compute_missing(name, network, explained, method, maps, chosen["seed"], account)
+                with account.clock("tables"):
+                    table.extend(table_rows(name, classifier, method, explained, maps))
+            account.rows = table.rows
+
+
+def explained_rows(images: Path, predictions: Path, classifier: str) -> list[Row]:
+    """The whole images of the part, each with its pixels and the class that the classifier decided for."""
+    decided = {
+        row["source_row_id"]: row["predicted"]
+        for row in read_table(
+            predictions, "predictions", ["classifier", "source", "source_row_id", "predicted", "status"]
+        ).to_pylist()
+        if row["classifier"] == classifier and row["source"] == "images" and row["status"] == "ok"
+    }
+    rows = read_table(images, "images", ["image_id", "status", "content", "image"]).to_pylist()
+    return [{**row, "target": decided[row["image_id"]]} for row in rows if row["image_id"] in decided]
+
+
+def deciding(method: Row, network: Row, seed: int) -> Row:
+    """All that decides a map besides the image: options, network, the code of the method and of its in-filler."""
+    modules = [SALIENCY[method["method"]].split(":")[0]]
+    if method.get("infill"):
+        modules.append(INFILLS[method["infill"]].split(":")[0])
+    libraries = ("torch", "captum")
+    return {
+        "method": method,
+        "network": network,
+        "code": [fingerprint(module, deciding=True) for module in modules],
+        "seed": seed,
+        "libraries": {name: release(name) for name in libraries},
+    }
+
+
+def key_of(row: Row) -> Key:
+    return Key(row["image_id"], row["content"], str(row["target"]))
+
+
+def compute_missing(
+    name: str, classifier: Classifier, rows: list[Row], method: Row, store: RowStore, seed: int, account: Job
+) -> None:
+    """Make the maps that the store lacks, and store them batch by batch."""
+    module = import_module(SALIENCY[method["method"]].split(":")[0])
+    explain = load_explainer(method["method"])
+    options = {key: value for key, value in method.items() if key not in ("method", "infill")}
+    infill = load_infill(method["infill"]) if method.get("infill") else None
+    by_key = {key_of(row): row for row in rows}
+
+    def explain_batch(keys: list[Key]) -> list[Row]:
+        batch = [by_key[key] for key in keys]
+        maps = explain(
+            classifier,
+            to_tensor([row["image"] for row in batch]).to(account.device),
+            torch.tensor([row["target"] for row in batch], device=account.device),
+            noise=Noise(seed, [row["image_id"] for row in batch], module.PURPOSE).to(account.device),
+            infill=infill,
+            batch_size=BATCH,
+            **options,
+        )
+        account.clock.count(int(maps.network_evaluations.sum()))
+        return [
+            {
+                "map": pack("saliency", "map", maps.map[index].cpu().numpy()),
+                "shape": list(maps.map[index].shape),
+                "objective_value": None if maps.objective is None else float(maps.objective[index]),
+                "steps": None if maps.steps is None else int(maps.steps[index]),
+                "network_evaluations": int(maps.network_evaluations[index]),
+            }
+            for index in range(len(batch))
+        ]
+
+    with bar(f"saliency {classifier.name} {name}", len(by_key)) as progress:
+        account.rows_computed += store.compute(list(by_key), explain_batch, STORED_AT_ONCE, progress.advance)
+
+
+def table_rows(name: str, classifier: str, method: Row, rows: list[Row], store: RowStore) -> list[Row]:
+    """The rows of one method, in the order of the images."""
+    found = store.select([key_of(row) for row in rows]).to_pylist()
+    return [
+        {
+            **kept,
+            "row_id": row_id(classifier, name, row["image_id"]),
+            "image_id": row["image_id"],
+            "classifier": classifier,
+            "method": name,
+            "target": row["target"],
+            "infill": method.get("infill"),
+            "objective": method.get("objective"),
+        }
+        for row, kept in zip(rows, found, strict=True)
+    ]

@@ -1,0 +1,215 @@
+"""Score the maps of a classifier: do they find what flips its decision, does filling in what they mark change it?"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.classifiers.load import load_classifier
+from pipeline.classifiers.wrap import Classifier
+from pipeline.device import pick_device, place
+from pipeline.images import decode_mask, to_tensor
+from pipeline.infill import load_infill
+from pipeline.metrics import flipping
+from pipeline.metrics.localisation import localisation_error, salient_boxes
+from pipeline.metrics.saliency_metric import saliency_metric
+from pipeline.metrics.truth_maps import (
+    Scored,
+    pointing_game,
+    positive_pixels,
+    truth_auroc,
+    truth_average_precision,
+)
+from pipeline.noise import Noise
+from pipeline.progress import bar
+from pipeline.stages.common import job, provenance
+from pipeline.tables import TableWriter, read_table, row_id, unpack
+
+NO_FLIP = "no intervention flips this decision, or its parts are the whole image"
+FLAT = "filling in the whole image hardly changes the decision"
+NO_BOX = "the image has no box"
+RULE, ALPHA = "mean", 1.0  # pixels above the map's own mean, as in the fixed-threshold protocol
+
+Row = dict[str, Any]
+
+
+def score_saliency(
+    options: str,
+    code: str,
+    images: list[Path],
+    saliency: list[Path],
+    truth: Path,
+    classifier: str,
+    scores: Path,
+) -> None:
+    """Write one row per image, method and metric; an image that a metric cannot judge is a failed row."""
+    chosen = json.loads(options)
+    with job("score_saliency", chosen["study"], scores) as account:
+        with account.clock("tables"):
+            maps = read_maps(saliency, classifier)
+            image_ids = list(next(iter(maps.values())))
+            rows = read_images(images, image_ids)
+            flips = read_flips(truth, classifier)
+        account.device = device = pick_device()
+        with account.clock("load"):
+            judged = place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]), device)
+        pixels = to_tensor([row["image"] for row in rows]).to(device)
+        told = provenance("score_saliency", chosen, code, ["images", "saliency", "scores"])
+        targets = torch.tensor([next(iter(maps.values()))[image_id][1] for image_id in image_ids], device=device)
+        positives = known_positives(rows, flips)
+        with TableWriter(scores, "scores", told) as table, bar(f"score {classifier}", len(maps)) as progress:
+            for method, of_method in maps.items():
+                drawn = np.stack([of_method[image_id][0] for image_id in image_ids])
+                with account.clock("compute"):
+                    found = [
+                        *truth_scores(drawn, positives),
+                        *box_scores(drawn, rows, positives, judged, pixels, targets),
+                        *flipping_scores(drawn, judged, pixels, targets, image_ids, chosen),
+                    ]
+                for metric, infill, scored, reason in found:
+                    table.extend(score_rows(metric, infill, scored, reason, classifier, method, image_ids))
+                progress.advance(1)
+            if positives is not None:
+                filled = truth_fill_flips(judged, pixels, targets, positives, image_ids, chosen)
+                first = chosen["infills"][0]
+                table.extend(score_rows("truth_fill_flips", first, filled, NO_FLIP, classifier, None, image_ids))
+            account.rows = table.rows
+
+
+def read_maps(paths: list[Path], classifier: str) -> dict[str, dict[str, tuple[np.ndarray, int]]]:
+    """Map and target by method and image, in the order of the table, of the images that every method explains."""
+    columns = ["image_id", "classifier", "method", "target", "map", "shape", "status"]
+    maps: dict[str, dict[str, tuple[np.ndarray, int]]] = {}
+    for row in read_table(paths, "saliency", columns).to_pylist():
+        if row["classifier"] == classifier and row["status"] == "ok":
+            drawn = unpack("saliency", "map", row["map"], row["shape"])
+            maps.setdefault(row["method"], {})[row["image_id"]] = (drawn, row["target"])
+    shared = set.intersection(*(set(of_method) for of_method in maps.values()))
+    return {
+        method: {image_id: of_method[image_id] for image_id in of_method if image_id in shared}
+        for method, of_method in maps.items()
+    }
+
+
+def read_images(paths: list[Path], image_ids: list[str]) -> list[Row]:
+    columns = ["row_id", "image", "parts", "boxes"]
+    return read_table(paths, "images", columns, row_ids=image_ids).to_pylist()
+
+
+def read_flips(truth: Path, classifier: str) -> dict[str, dict[str, bool]]:
+    """Which concepts flip the classifier's decision, by image; empty where there are no interventions."""
+    columns = ["image_id", "classifier", "metric", "concept", "value", "status"]
+    flips: dict[str, dict[str, bool]] = {}
+    for row in read_table(truth, "scores", columns).to_pylist():
+        if row["classifier"] == classifier and row["metric"] == "flips" and row["status"] == "ok":
+            flips.setdefault(row["image_id"], {})[row["concept"]] = bool(row["value"])
+    return flips
+
+
+def known_positives(rows: list[Row], flips: dict[str, dict[str, bool]]) -> np.ndarray | None:
+    """The pixels (N, H, W) that the decision truly depends on; None where the truth is not known."""
+    if not flips:
+        return None
+    parts = [{part["concept"]: decode_mask(part["mask"]) for part in row["parts"]} for row in rows]
+    return np.stack([positive_pixels(of_row, flips[row["row_id"]]) for of_row, row in zip(parts, rows, strict=True)])
+
+
+def truth_scores(maps: np.ndarray, positives: np.ndarray | None) -> Iterator[tuple[str, str | None, Scored, str]]:
+    if positives is not None:
+        yield "truth_auroc", None, truth_auroc(maps, positives), NO_FLIP
+        yield "truth_average_precision", None, truth_average_precision(maps, positives), NO_FLIP
+        yield "pointing_game", None, pointing_game(maps, positives), NO_FLIP
+
+
+def box_scores(
+    maps: np.ndarray,
+    rows: list[Row],
+    positives: np.ndarray | None,
+    classifier: Classifier,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+) -> Iterator[tuple[str, str | None, Scored, str]]:
+    """Localisation by the tight box of the map's largest region, and the saliency metric of the image cut to it."""
+    size = tuple(images.shape[-2:])
+    marked = salient_boxes(maps, size, rule=RULE, alpha=ALPHA, largest_component=True)
+    if positives is not None:
+        truth = [tight_boxes(mask) for mask in positives]
+    else:
+        truth = [
+            np.array([[box[edge] for edge in ("x0", "y0", "x1", "y1")] for box in row["boxes"] or []]) for row in rows
+        ]
+    if any(len(boxes) for boxes in truth):
+        yield "localisation_error", None, localisation_error(marked, truth), NO_BOX
+    values = np.asarray(saliency_metric(classifier, images, targets, marked))
+    yield "saliency_metric", None, Scored(values, np.isfinite(values)), "not finite"
+
+
+def tight_boxes(mask: np.ndarray) -> np.ndarray:
+    """The boxes (B, 4) of the connected regions of a mask (H, W), as x0, y0, x1, y1."""
+    from scipy.ndimage import find_objects, label
+
+    regions = find_objects(label(mask)[0])
+    boxes = [[across.start, down.start, across.stop, down.stop] for down, across in regions]
+    return np.array(boxes, float).reshape(-1, 4)
+
+
+def flipping_scores(
+    maps: np.ndarray,
+    classifier: Classifier,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    image_ids: list[str],
+    options: Row,
+) -> Iterator[tuple[str, str | None, Scored, str]]:
+    """Areas under the curves of removing and of keeping, for each in-filler of the evaluation."""
+    for name in options["infills"]:
+        noise = Noise(options["seed"], image_ids, flipping.PURPOSE).to(images.device)
+        curves = flipping.flipping_curves(classifier, images, targets, maps, infill=load_infill(name), noise=noise)
+        yield "removal_auc", name, flipping.removal_auc(curves), FLAT
+        yield "keeping_auc", name, flipping.keeping_auc(curves), FLAT
+
+
+def truth_fill_flips(
+    classifier: Classifier,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    positives: np.ndarray,
+    image_ids: list[str],
+    options: Row,
+) -> Scored:
+    """Whether filling in exactly the true parts changes the decision: only there can in-filling find them."""
+    keep = torch.from_numpy(~positives)[:, None].float().to(images.device)
+    noise = Noise(options["seed"], image_ids, flipping.PURPOSE).to(images.device)
+    background = load_infill(options["infills"][0])(images, keep, noise=noise, step=0)
+    with torch.inference_mode():
+        decided = classifier(keep * images + (1 - keep) * background).argmax(1)
+    return Scored((decided != targets).cpu().numpy().astype(float), positives.any((1, 2)))
+
+
+def score_rows(
+    metric: str,
+    infill: str | None,
+    scored: Scored,
+    reason: str,
+    classifier: str,
+    method: str | None,
+    image_ids: list[str],
+) -> list[Row]:
+    return [
+        {
+            "row_id": row_id(metric, classifier, method, infill, image_id),
+            "status": "ok" if known else "failed",
+            "reason": None if known else reason,
+            "family": "saliency",
+            "image_id": image_id,
+            "classifier": classifier,
+            "method": method,
+            "metric": metric,
+            "infill": infill,
+            "value": float(value) if known else None,
+        }
+        for image_id, value, known in zip(image_ids, scored.values, scored.scored, strict=True)
+    ]

@@ -1,0 +1,26 @@
+rule saliency:
+    input:
+        images=plan.part("images", "sample"),
+        predictions=plan.part("predictions", "predict"),
+        weights=lambda wildcards: ancient(plan.weights(wildcards.classifier)),
+        identity=plan.identity("{classifier}"),
+    output:
+        saliency=plan.part("saliency", "saliency/{classifier}"),
+    log:
+        plan.log("saliency/{classifier}-{shard}"),
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=memory("saliency"),
+        runtime=runtime("saliency"),
+    params:
+        options=plan.options("saliency"),
+        code=plan.code("saliency"),
+        rows=lambda wildcards: plan.explained_rows(wildcards.shard),
+        store=plan.store,
+    shell:
+        "python -m pipeline saliency --options {params.options:q} --code {params.code} --rows {params.rows}"
+        " --classifier {wildcards.classifier} --images {input.images} --predictions {input.predictions}"
+        " --identity {input.identity} --store {params.store} --saliency {output.saliency} 2> {log}"

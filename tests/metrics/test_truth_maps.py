@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from pipeline.metrics.truth_maps import (
+    at_size,
+    pointing_game,
+    positive_pixels,
+    truth_auroc,
+    truth_average_precision,
+)
+
+METRICS = pytest.mark.parametrize("metric", [truth_auroc, truth_average_precision, pointing_game])
+TRUTH = np.array([[[1, 0], [1, 0]]], bool)
+
+
+def test_positive_pixels_are_the_parts_whose_change_flips_the_decision():
+    parts = {"hat": np.array([[1, 1, 0]]), "smile": np.array([[0, 1, 1]]), "hair": np.array([[1, 0, 0]])}
+    flips = {"hat": False, "smile": True, "hair": True, "background": True}
+    assert positive_pixels(parts, flips).tolist() == [[True, True, True]]
+    assert positive_pixels(parts, {"smile": True}).tolist() == [[False, True, True]]
+    assert not positive_pixels(parts, {}).any()
+
+
+def test_auroc_is_the_share_of_pairs_in_the_right_order():
+    maps = np.array([[[4.0, 3.0], [2.0, 1.0]]])  # positives 4 and 2, negatives 3 and 1: 3 of 4 pairs are right
+    values, scored = truth_auroc(maps, TRUTH)
+    assert values == pytest.approx([0.75]) and scored.all()
+
+
+def test_auroc_of_a_flat_map_is_one_half_and_of_a_perfect_one_is_one():
+    assert truth_auroc(np.zeros((1, 2, 2)), TRUTH).values == pytest.approx([0.5])
+    assert truth_auroc(TRUTH.astype(float), TRUTH).values == pytest.approx([1])
+    assert truth_auroc(-TRUTH.astype(float), TRUTH).values == pytest.approx([0])
+
+
+def test_average_precision_by_hand():
+    maps = np.array([[[4.0, 3.0], [2.0, 1.0]]])  # found first and third: precisions 1/1 and 2/3
+    assert truth_average_precision(maps, TRUTH).values == pytest.approx([(1 + 2 / 3) / 2])
+
+
+def test_average_precision_of_a_flat_map_is_the_share_of_positive_pixels():
+    truth = np.array([[[1, 0, 0, 0]]], bool)
+    assert truth_average_precision(np.ones((1, 1, 4)), truth).values == pytest.approx([0.25])
+
+
+@pytest.mark.parametrize(
+    ("map", "expected"),
+    [([[9, 1], [1, 1]], 1), ([[1, 9], [1, 1]], 0), ([[9, 9], [1, 1]], 0.5), ([[9, 9], [9, 1]], 2 / 3)],
+)
+def test_the_pointing_game_is_the_share_of_maxima_on_positive_pixels(map, expected):
+    assert pointing_game(np.array([map], float), TRUTH).values == pytest.approx([expected])
+
+
+@METRICS
+def test_images_without_a_flip_or_all_positive_are_marked_and_others_are_not(metric):
+    truth = np.array([np.zeros((2, 2)), [[1, 0], [0, 0]], np.ones((2, 2))], bool)
+    values, scored = metric(np.arange(12.0).reshape(3, 2, 2), truth)
+    assert scored.tolist() == [False, True, False]
+    assert values.shape == (3,) and np.isfinite(values).all()
+
+
+@METRICS
+def test_a_coarse_map_is_spread_over_the_mask(metric):
+    truth = np.zeros((1, 8, 8), bool)
+    truth[:, :4, :4] = True
+    assert metric(np.array([[[1.0, 0.0], [0.0, 0.0]]]), truth).values == pytest.approx([1])
+    assert metric(np.array([[[0.0, 0.0], [0.0, 1.0]]]), truth).values[0] < 0.5
+
+
+def test_spreading_is_bilinear():
+    assert at_size(np.array([[0.0, 1.0]]), (1, 4)).tolist() == [[0, 0.25, 0.75, 1]]
+
+
+@METRICS
+def test_a_value_never_depends_on_other_images(metric):
+    generator = np.random.default_rng(0)
+    maps, truth = generator.normal(size=(4, 3, 5)), generator.random((4, 6, 6)) < 0.3
+    together = metric(maps, truth).values
+    assert [metric(maps[row : row + 1], truth[row : row + 1]).values[0] for row in range(4)] == together.tolist()

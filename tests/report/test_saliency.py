@@ -1,0 +1,136 @@
+"""Which maps find the truth: the winner, those that cannot be told from it, and what could not be scored."""
+
+import re
+from itertools import combinations
+
+import pytest
+
+from pipeline.tables import read_table
+from tests.report.known_maps import NO_FLIP, flips_of, map_metric
+from tests.report.test_page import EVIL, Elements, words
+
+
+def section(page: str, name: str = "saliency") -> str:
+    return page.split(f'id="{name}"')[1].split("</section>")[0]
+
+
+@pytest.fixture
+def write_values(map_study):
+    """Give the maps of smile-cnn metrics by hand; `level`: pairs whose difference may be none."""
+
+    def write(values: dict[str, float], level=(), metric="truth_auroc", infill=None, better="higher") -> None:
+        rows = [
+            map_metric("smile-cnn", name, metric, value, value - 0.02, value + 0.02, 17, infill=infill)
+            for name, value in values.items()
+        ]
+        for one, other in combinations(values, 2):
+            gap = values[one] - values[other]
+            reach = abs(gap) + 0.01 if {one, other} in [set(pair) for pair in level] else abs(gap) / 2
+            ends = (gap, gap - reach, gap + reach, 17)
+            rows.append(map_metric("smile-cnn", one, f"{metric}_difference", *ends, judge=other, infill=infill))
+        map_study.rewrite("metrics", [{**row, "better": better} for row in rows], options={"confidence": 0.95})
+
+    return write
+
+
+def test_map_made_from_the_truth_wins_and_is_named_in_the_answer_too(map_study):
+    page = map_study.build()
+    said = r"On smile-cnn, blurred-truth finds the pixels that matter best \(truth AUROC (0\.9\d+|1\.00), 95 % interval"
+    assert re.search(said, words(section(page))) and re.search(said, words(section(page, "answer")))
+    first = section(page).split("<tbody>")[1].split("</tr>")[0]
+    assert "blurred-truth" in first and 'class="number best"' in first
+
+
+def test_methods_that_cannot_be_told_from_the_best_are_named_and_marked(map_study, write_values):
+    write_values({"fido": 0.97, "lime": 0.96, "grad-cam": 0.7, "random": 0.5}, level=[("fido", "lime")])
+    found = section(map_study.build())
+    assert (
+        "On smile-cnn, fido finds the pixels that matter best (truth AUROC 0.97, 95 % interval 0.95 to 0.99, 17 images);"
+        " lime is not distinguishable from it. The random map reaches 0.50." in words(found)
+    )
+    rows = found.split("<tbody>")[1].split("</tbody>")[0].split("<tr")[1:]
+    marks = {re.search(r'class="whole">([\w-]+)', row)[1]: re.search(r'class="number (\w*)"', row)[1] for row in rows}
+    assert marks == {"fido": "best", "lime": "level", "grad-cam": "", "random": ""}
+    assert [row for row in rows if "≈" in row] == [rows[1]]
+
+
+def test_random_map_that_is_not_beaten_is_said_plainly(map_study, write_values):
+    write_values({"fido": 0.54, "lime": 0.4, "random": 0.5}, level=[("fido", "random")])
+    assert (
+        "On smile-cnn, no map is shown to beat the random map (random 0.50): the best, fido, reaches truth AUROC 0.54"
+        in words(section(map_study.build()))
+    )
+
+
+def test_methods_that_do_not_beat_the_random_map_are_named(map_study, write_values):
+    write_values({"fido": 0.9, "lime": 0.4, "random": 0.5})
+    assert "The random map reaches 0.50; not shown to beat it: lime." in words(section(map_study.build()))
+
+
+def test_no_winner_is_named_where_no_method_is_distinguishable(map_study, write_values):
+    names = ("fido", "lime", "grad-cam")
+    write_values({"fido": 0.91, "lime": 0.9, "grad-cam": 0.89, "random": 0.5}, level=[*combinations(names, 2)])
+    found = words(section(map_study.build()))
+    assert (
+        "On smile-cnn, no method is distinguishable from another: the highest value, of fido, is truth AUROC" in found
+    )
+
+
+def test_methods_that_were_never_compared_are_not_marked_as_equal(map_study):
+    rows = [map_metric("smile-cnn", name, "truth_auroc", value, 0, 1, 9) for name, value in (("a", 0.9), ("b", 0.8))]
+    map_study.rewrite("metrics", rows)
+    found = section(map_study.build())
+    assert "Not compared with a: b." in words(found) and 'class="number level"' not in found
+
+
+def test_lower_is_better_where_the_metrics_say_so(map_study, write_values):
+    write_values({"fido": 0.1, "lime": 0.3}, metric="removal_auc", infill="blur", better="lower")
+    found = section(map_study.build())
+    assert "fido is best by removal AUC (blur)" in words(found)
+    assert 'title="lower is better"' in found and "↓" in found
+
+
+def test_images_that_cannot_be_scored_are_counted_with_the_reason(map_study):
+    unflipped = sum(not any(flips.values()) for flips in flips_of(map_study, "smile-cnn").values())
+    assert unflipped
+    said = f"{unflipped} of 8 images have no truth AUROC or pointing game: {NO_FLIP}."
+    assert said.replace("1 of 8 images have", "1 of 8 images has") in words(section(map_study.build()))
+
+
+def test_maps_that_could_not_be_made_are_counted(map_study):
+    rows = read_table(map_study.files["saliency"][0], "saliency").to_pylist()
+    for row in rows[:2]:
+        row.update(status="failed", reason="the gradient is not finite", map=None, shape=None, network_evaluations=None)
+    map_study.rewrite("saliency", rows)
+    assert "blurred-truth: 2 of 8 maps could not be made: the gradient is not finite." in words(map_study.build())
+
+
+def test_what_the_classifier_depends_on_stands_beside_the_table(map_study):
+    found = words(section(map_study.build()).split("<h3>")[1].split("<table")[0])
+    assert re.search(r"It truly depends on smile \(flips \d+ % of the images\)", found)
+
+
+def test_study_without_maps_has_no_sections_of_maps(study):
+    page = study.build()
+    assert 'id="saliency"' not in page and 'id="maps"' not in page and "kinds of map" not in page
+
+
+def test_maps_without_scores_and_without_truth_say_so(folder_study, map_study):
+    folder_study.files["saliency"] = map_study.files["saliency"]
+    page = folder_study.build()
+    assert "What the maps are worth" in page and "The metrics hold no scores of its maps." in words(page)
+    assert "What the classifiers truly depend on is not known here" in words(page)
+
+
+def test_names_of_methods_are_text_and_never_markup(map_study):
+    row = {"classifier": EVIL, "method": EVIL}
+    maps = read_table(map_study.files["saliency"][0], "saliency").to_pylist()
+    map_study.rewrite("saliency", [{**each, **row} for each in maps[:8]])
+    scores = read_table(map_study.files["scores"][0], "scores").to_pylist()
+    scores = [each for each in scores if each["method"] in (None, "blurred-truth")]
+    changed = [{**each, **row, "reason": each["reason"] and EVIL} for each in scores]
+    map_study.rewrite("scores", changed)
+    map_study.rewrite("metrics", [map_metric(EVIL, EVIL, "removal_auc", 0.5, 0.4, 0.6, 8, infill=EVIL)])
+    page = map_study.build(roles={"classifiers": [EVIL], "oracles": [], "readers": []})
+    assert "<evil" not in page and section(page).count("&lt;evil") > 3 and section(page, "maps").count("&lt;evil") > 3
+    Elements(page)

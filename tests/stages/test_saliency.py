@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from pipeline.images import decode_mask
+from pipeline.tables import unpack
+
+METHODS = {
+    "fido": {"method": "fido", "objective": "sdr", "infill": "mean", "grid": 8, "masks": 4, "steps": 12, "warm_up": 2},
+    "gradient": {"method": "gradient"},
+    "occlusion": {"method": "occlusion", "window": 0.5, "stride": 0.5},
+    "random": {"method": "random"},
+}
+
+
+@pytest.fixture
+def explained(study):
+    """A study of portraits whose maps are made."""
+
+    def make(**sections):
+        sections = {"saliency": METHODS, "explained_rows": 2, **sections}
+        tables = study({"rows": 3}, **sections)
+        for stage in (tables.sample, tables.intervene, tables.predict, tables.score):
+            stage()
+        tables.saliency("bright")
+        return tables
+
+    return make
+
+
+def maps_of(tables, method):
+    rows = [row for row in tables.rows("saliency") if row["method"] == method]
+    return {row["image_id"]: unpack("saliency", "map", row["map"], row["shape"]) for row in rows}
+
+
+def test_every_method_explains_the_first_images_by_the_class_that_was_decided(explained):
+    tables = explained()
+    rows = tables.rows("saliency")
+    first = [row["image_id"] for row in tables.rows("images")[:2]]
+    assert [(row["method"], row["image_id"]) for row in rows] == [(name, each) for name in METHODS for each in first]
+    decided = {row["source_row_id"]: row["predicted"] for row in tables.rows("predictions")}
+    assert all(row["target"] == decided[row["image_id"]] for row in rows)
+
+
+def test_the_gradient_of_a_mean_is_the_same_everywhere(explained):
+    for drawn in maps_of(explained(), "gradient").values():
+        assert drawn.shape == (32, 32)
+        assert drawn == pytest.approx(drawn.mean(), rel=1e-3)
+
+
+def test_the_second_time_no_map_is_made(explained):
+    tables = explained()
+    assert tables.cost("saliency")["rows_computed"] == 2 * len(METHODS)
+    written = tables.path("saliency").read_bytes()
+    tables.saliency("bright")
+    assert tables.cost("saliency")["rows_computed"] == 0
+    assert tables.path("saliency").read_bytes() == written
+
+
+def test_another_option_makes_the_maps_of_its_method_alone_and_changing_it_back_none(explained):
+    explained()
+    changed = explained(saliency={**METHODS, "fido": {**METHODS["fido"], "steps": 10}})
+    assert changed.cost("saliency")["rows_computed"] == 2
+    assert explained().cost("saliency")["rows_computed"] == 0
+
+
+def test_more_images_cost_only_their_own_maps_and_change_no_other(explained):
+    few, before = explained(), maps_of(explained(), "fido")
+    more = explained(explained_rows=3)
+    assert more.cost("saliency")["rows_computed"] == len(METHODS)
+    after = maps_of(more, "fido")
+    assert all(np.array_equal(after[image_id], drawn) for image_id, drawn in before.items())
+    assert len(after) == 3 and few.plan.explained_rows("000") == 2
+
+
+def test_a_renamed_method_keeps_its_maps(explained):
+    explained()
+    renamed = explained(saliency={"other": METHODS["fido"]})
+    assert renamed.cost("saliency")["rows_computed"] == 0
+
+
+def test_maps_are_scored_against_the_parts_that_flip_this_decision(explained):
+    tables = explained()
+    rows = tables.score_saliency("bright")
+    flips = {
+        (row["image_id"], row["concept"]): row["value"] for row in tables.rows("scores") if row["metric"] == "flips"
+    }
+    scored = {row["image_id"]: row for row in rows if row["metric"] == "truth_auroc" and row["method"] == "random"}
+    for image in tables.rows("images")[:2]:
+        parts = {part["concept"]: decode_mask(part["mask"]) for part in image["parts"]}
+        chosen = [mask for concept, mask in parts.items() if flips[image["image_id"], concept]]
+        positive = np.logical_or.reduce(chosen) if chosen else np.zeros((32, 32), bool)
+        row = scored[image["image_id"]]
+        if not positive.any() or positive.all():
+            assert row["status"] == "failed" and row["reason"]
+            continue
+        drawn = maps_of(tables, "random")[image["image_id"]]
+        wins = (drawn[positive][:, None] > drawn[~positive][None]).mean()
+        assert row["value"] == pytest.approx(wins, abs=1e-6)
+
+
+def test_every_method_is_scored_by_every_metric(explained):
+    rows = explained(evaluation={"infills": ["mean", "blur"]}).score_saliency("bright")
+    for method in METHODS:
+        for metric in ("truth_auroc", "truth_average_precision", "pointing_game", "saliency_metric"):
+            assert sum(row["method"] == method and row["metric"] == metric for row in rows) == 2
+        for metric in ("removal_auc", "keeping_auc"):
+            assert {row["infill"] for row in rows if row["method"] == method and row["metric"] == metric} == {
+                "mean",
+                "blur",
+            }
