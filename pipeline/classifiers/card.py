@@ -89,7 +89,8 @@ def quality_table(quality: Quality, how: str) -> list[str]:
     lines = [
         f"Images: {how}.",
         "",
-        "| task | accuracy | expected calibration error |" + (" accuracy under attack, 20 steps |" if attacked else ""),
+        "| task | accuracy | expected calibration error |"
+        + (f" accuracy under attack, 20 steps, {quality.attacked_rows} images |" if attacked else ""),
         "|---|---|---|" + ("---|" if attacked else ""),
     ]
     for task, accuracy in quality.accuracy.items():

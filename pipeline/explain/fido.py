@@ -49,7 +49,8 @@ class Options:
         the samples, so that the pixels of a cell fall together (the usual reading of the paper).
     draws: how the M masks of a step share their uniform noise. "independent" as published; "antithetic" in pairs u and
         1 - u; "stratified" one u for all, mask m taking u + m / M modulo 1. Each mask has the same distribution either
-        way; stratified ones cover it evenly, which halves the variance of the gradient at an Mth of the noise.
+        way; stratified ones cover it evenly, for less variance of the gradient at an Mth of the noise
+        (benchmarks/fido_variance.py).
     """
 
     objective: str = "ssr"

@@ -11,15 +11,15 @@ from itertools import chain, pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pipeline.report.numbers import count, listing
+from pipeline.report.numbers import count
 from pipeline.report.results import Results
 
 if TYPE_CHECKING:
     import networkx
 
-WIDTH, HEIGHT = 150, 76  # of a node, in pixels, as everything here
+WIDTH, HEIGHT = 172, 76  # of a node, in pixels, as everything here
 PASSAGE = 8  # height of the place where an arrow passes a layer
-ACROSS, DOWN = 74, 24  # space between layers, and between the places of one
+ACROSS, DOWN = 60, 24  # space between layers, and between the places of one
 SWEEPS = 4  # of ordering the places of each layer by their neighbours
 ARROW = 7  # length of an arrow head
 
@@ -90,7 +90,8 @@ def table_graph(results: Results) -> networkx.DiGraph:
     for part in results.parts:
         graph.add_node(part.table)
     for part in results.parts:
-        graph.add_edges_from((table, part.table) for table in part.provenance.get("inputs", []))
+        inputs = part.provenance.get("inputs", [])  # its own table where a later stage adds to it
+        graph.add_edges_from((table, part.table) for table in inputs if table != part.table)
     for name in graph:
         graph.nodes[name]["parts"] = [part for part in results.parts if part.table == name]
     return graph
@@ -112,7 +113,8 @@ def node(name: str, parts: list, x: float, y: float) -> Node:
     """A table as it is drawn, its middle line at y."""
     stages = dict.fromkeys(part.provenance["stage"] for part in parts if "stage" in part.provenance)
     rows = count(sum(part.rows for part in parts), "row")
-    return Node(name, x, y, listing(list(stages)), rows, sum(part.failed for part in parts), bool(parts))
+    wrote = count(len(stages), "stage") if len(stages) > 1 else f"stage {next(iter(stages), 'unknown')}"
+    return Node(name, x, y, wrote, rows, sum(part.failed for part in parts), bool(parts))
 
 
 def arrange(layers: dict[str, int], routes: list[list[Place]]) -> dict[Place, tuple[float, float]]:

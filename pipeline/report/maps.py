@@ -94,6 +94,8 @@ def decisions(results: Results, classifier: str) -> dict[str, str]:
     import polars
 
     task = results.task(classifier)
+    if task is None:
+        return {}
     own = (polars.col("classifier") == classifier) & (polars.col("source") == "images") & (polars.col("task") == task)
     rows = results.good("predictions").filter(own).to_dicts()
     return {row["image_id"]: f"{task}: {results.class_name(classifier, task, row['predicted'])}" for row in rows}

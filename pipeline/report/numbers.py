@@ -36,10 +36,12 @@ def hundredths(share: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """A number with two decimals, and one more where it would read as 0 or 1 but is neither."""
+    """A number with two decimals, one more next to 0 and 1; it never reads as 0 or 1 where it is neither."""
     size = abs(value)
-    text = f"{value:.{3 if 0.985 < size < 1 or 0 < size < 0.015 else 2}f}"
-    return text.replace("-", "" if float(text) == 0 else MINUS)
+    if 0 < size < SMALLEST or 1 - SMALLEST < size < 1:
+        nearest = "<0.001" if size < SMALLEST else ">0.999"
+        return nearest if value > 0 else f"{MINUS}({nearest})"
+    return f"{value:.{3 if 0.995 <= size < 1 or 0 < size < 0.005 else 2}f}".replace("-", MINUS)
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

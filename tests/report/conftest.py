@@ -94,6 +94,7 @@ def origin(table: str) -> dict:
         "interventions": ("intervene", ["images"]),
         "predictions": ("predict", ["images", "interventions"]),
         "scores": ("score", ["images", "interventions", "predictions"]),
+        "saliency": ("saliency", ["images", "predictions"]),
         "metrics": ("metrics", ["scores"]),
     }
     stage, inputs = stages[table]
@@ -265,7 +266,7 @@ def study_in_parts(tmp_path):
 @pytest.fixture
 def folder_study(tmp_path):
     """A study of images without interventions."""
-    return write_study(tmp_path, rows=8, size=32, truth=False)
+    return write_study(tmp_path / "folder", rows=8, size=32, truth=False)
 
 
 @pytest.fixture

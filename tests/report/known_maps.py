@@ -51,7 +51,7 @@ def add_maps(study, classifiers: list[str]):
             found = {name: score(drawn, positives) for name, drawn in maps.items()}
             scores += [row for name, each in found.items() for row in score_rows(classifier, name, metric, parts, each)]
             metrics += metric_rows(classifier, metric, found)
-        write_part(study, "scores", classifier, scores, ["images", "saliency"])
+        write_part(study, "scores", classifier, scores, ["images", "saliency", "scores"])
     study.rewrite("metrics", metrics)
     return study
 

@@ -76,3 +76,15 @@ def test_tables_that_lead_back_to_each_other_are_drawn_with_every_arrow():
 def test_parts_of_a_table_are_one_node_with_all_their_rows(study_in_parts):
     page = study_in_parts.build().split('id="graph"')[1]
     assert page.count('class="table"') == 5 and re.search(r"8\srows", page)
+
+
+def test_table_that_a_second_stage_adds_to_has_no_arrow_to_itself():
+    parts = [
+        Part("scores", 1, 0, {"stage": "score", "inputs": []}),
+        Part("scores", 2, 0, {"stage": "score_saliency", "inputs": ["scores"]}),
+    ]
+    drawing = draw_graph(Results({}, {}, parts, read=lambda table, columns, row_ids: []))
+    assert drawing["edges"] == []
+    assert [(node.stages, node.rows) for node in drawing["nodes"]] == [
+        ("2\N{NO-BREAK SPACE}stages", "3\N{NO-BREAK SPACE}rows")
+    ]

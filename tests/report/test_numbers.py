@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.report.numbers import count, interval, listing, percent, points
+from pipeline.report.numbers import count, decimal, interval, listing, percent, points
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,24 @@ def test_intervals_name_their_ends_once_with_the_unit():
 @pytest.mark.parametrize(("change", "text"), [(0.31, "+31"), (-0.024, "\N{MINUS SIGN}2.4"), (0, "0"), (-0.0001, "0")])
 def test_changes_carry_their_sign_unless_they_are_nothing(change, text):
     assert points(change) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00"),
+        (1, "1.00"),
+        (0.5, "0.50"),
+        (-0.25, "\N{MINUS SIGN}0.25"),
+        (0.99, "0.99"),
+        (0.9961, "0.996"),
+        (0.99996, ">0.999"),
+        (0.0001, "<0.001"),
+        (-0.0001, "\N{MINUS SIGN}(<0.001)"),
+    ],
+)
+def test_decimals_never_round_to_none_or_all(value, text):
+    assert decimal(value) == text
 
 
 def test_counts_and_lists_read_as_in_a_sentence():

@@ -147,7 +147,8 @@ def test_page_is_well_formed_and_its_ids_are_unique(study):
     assert all(attributes.get("alt") for tag, attributes in found if tag == "img")
 
 
-def test_equal_tables_give_equal_bytes_in_another_process_from_the_command_line(study):
+def test_equal_tables_give_equal_bytes_in_another_process_from_the_command_line(map_study):
+    study = map_study
     study.build()
     once = {path.name: path.read_bytes() for path in study.page.parent.rglob("*.[hs]*")}
     again = study.folder / "again" / "index.html"

@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 
 from pipeline.tables import read_table
-from tests.report.known_maps import NO_FLIP, flips_of, map_metric
+from tests.report.known_maps import NO_FLIP, map_metric
 from tests.report.test_page import EVIL, Elements, words
 
 
@@ -35,7 +35,7 @@ def write_values(map_study):
 
 def test_map_made_from_the_truth_wins_and_is_named_in_the_answer_too(map_study):
     page = map_study.build()
-    said = r"On smile-cnn, blurred-truth finds the pixels that matter best \(truth AUROC (0\.9\d+|1\.00), 95 % interval"
+    said = r"On smile-cnn, blurred-truth finds the pixels that matter best \(truth AUROC >?0\.9\d+, 95 % interval"
     assert re.search(said, words(section(page))) and re.search(said, words(section(page, "answer")))
     first = section(page).split("<tbody>")[1].split("</tr>")[0]
     assert "blurred-truth" in first and 'class="number best"' in first
@@ -45,8 +45,9 @@ def test_methods_that_cannot_be_told_from_the_best_are_named_and_marked(map_stud
     write_values({"fido": 0.97, "lime": 0.96, "grad-cam": 0.7, "random": 0.5}, level=[("fido", "lime")])
     found = section(map_study.build())
     assert (
-        "On smile-cnn, fido finds the pixels that matter best (truth AUROC 0.97, 95 % interval 0.95 to 0.99, 17 images);"
-        " lime is not distinguishable from it. The random map reaches 0.50." in words(found)
+        "On smile-cnn, fido finds the pixels that matter best"
+        " (truth AUROC 0.97, 95 % interval 0.95 to 0.99, 17 images); lime is not distinguishable from it."
+        " The random map reaches 0.50." in words(found)
     )
     rows = found.split("<tbody>")[1].split("</tbody>")[0].split("<tr")[1:]
     marks = {re.search(r'class="whole">([\w-]+)', row)[1]: re.search(r'class="number (\w*)"', row)[1] for row in rows}
@@ -71,9 +72,7 @@ def test_no_winner_is_named_where_no_method_is_distinguishable(map_study, write_
     names = ("fido", "lime", "grad-cam")
     write_values({"fido": 0.91, "lime": 0.9, "grad-cam": 0.89, "random": 0.5}, level=[*combinations(names, 2)])
     found = words(section(map_study.build()))
-    assert (
-        "On smile-cnn, no method is distinguishable from another: the highest value, of fido, is truth AUROC" in found
-    )
+    assert "On smile-cnn, no method is distinguishable from another: the best value, of fido, is truth AUROC" in found
 
 
 def test_methods_that_were_never_compared_are_not_marked_as_equal(map_study):
@@ -91,10 +90,8 @@ def test_lower_is_better_where_the_metrics_say_so(map_study, write_values):
 
 
 def test_images_that_cannot_be_scored_are_counted_with_the_reason(map_study):
-    unflipped = sum(not any(flips.values()) for flips in flips_of(map_study, "smile-cnn").values())
-    assert unflipped
-    said = f"{unflipped} of 8 images have no truth AUROC or pointing game: {NO_FLIP}."
-    assert said.replace("1 of 8 images have", "1 of 8 images has") in words(section(map_study.build()))
+    said = f"2 of 8 images have no truth AUROC or pointing game: {NO_FLIP}."
+    assert said in words(section(map_study.build()))
 
 
 def test_maps_that_could_not_be_made_are_counted(map_study):
@@ -124,6 +121,7 @@ def test_maps_without_scores_and_without_truth_say_so(folder_study, map_study):
 
 def test_names_of_methods_are_text_and_never_markup(map_study):
     row = {"classifier": EVIL, "method": EVIL}
+    map_study.rename_classifier("smile-cnn", EVIL)
     maps = read_table(map_study.files["saliency"][0], "saliency").to_pylist()
     map_study.rewrite("saliency", [{**each, **row} for each in maps[:8]])
     scores = read_table(map_study.files["scores"][0], "scores").to_pylist()
