@@ -24,6 +24,12 @@ MEASURES = {
         "the chance that a pixel whose change flips the decision stands higher in the map than one that does not;"
         " guessing gives 0.5",
     ),
+    "truth_auroc_fillable": Measure(
+        "truth AUROC, fillable",
+        "higher",
+        "the same over the images where filling in exactly the pixels that matter changes the decision: elsewhere a"
+        " method that fills in cannot find them",
+    ),
     "truth_average_precision": Measure(
         "truth average precision",
         "higher",

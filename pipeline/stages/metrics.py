@@ -18,6 +18,7 @@ SUMMARIES = {
     "effect": ("intervention_effect", "mean", None),
     "causal_effect": ("average_causal_effect", "mean", None),
     "truth_auroc": ("truth_auroc", "mean", "higher"),
+    "truth_auroc_fillable": ("truth_auroc_fillable", "mean", "higher"),
     "truth_average_precision": ("truth_average_precision", "mean", "higher"),
     "pointing_game": ("pointing_game", "mean", "higher"),
     "localisation_error": ("localisation_error", "share", "lower"),

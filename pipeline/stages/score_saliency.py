@@ -28,6 +28,7 @@ from pipeline.progress import bar
 from pipeline.stages.common import job, provenance
 from pipeline.tables import TableWriter, read_table, row_id, unpack
 
+NOT_FILLABLE = "filling in exactly the true parts does not change this decision"
 NO_FLIP = "no intervention flips this decision, or its parts are the whole image"
 FLAT = "filling in the whole image hardly changes the decision"
 NO_BOX = "the image has no box"
@@ -60,20 +61,23 @@ def score_saliency(
         told = provenance("score_saliency", chosen, code, ["images", "saliency", "scores"])
         targets = torch.tensor([next(iter(maps.values()))[image_id][1] for image_id in image_ids], device=device)
         positives = known_positives(rows, flips)
+        with account.clock("compute"):
+            filled = (
+                None if positives is None else truth_fill_flips(judged, pixels, targets, positives, image_ids, chosen)
+            )
         with TableWriter(scores, "scores", told) as table, bar(f"score {classifier}", len(maps)) as progress:
             for method, of_method in maps.items():
                 drawn = np.stack([of_method[image_id][0] for image_id in image_ids])
                 with account.clock("compute"):
                     found = [
-                        *truth_scores(drawn, positives),
+                        *truth_scores(drawn, positives, filled),
                         *box_scores(drawn, rows, positives, judged, pixels, targets),
                         *flipping_scores(drawn, judged, pixels, targets, image_ids, chosen),
                     ]
                 for metric, infill, scored, reason in found:
                     table.extend(score_rows(metric, infill, scored, reason, classifier, method, image_ids))
                 progress.advance(1)
-            if positives is not None:
-                filled = truth_fill_flips(judged, pixels, targets, positives, image_ids, chosen)
+            if filled is not None:
                 first = chosen["infills"][0]
                 table.extend(score_rows("truth_fill_flips", first, filled, NO_FLIP, classifier, None, image_ids))
             account.rows = table.rows
@@ -117,11 +121,18 @@ def known_positives(rows: list[Row], flips: dict[str, dict[str, bool]]) -> np.nd
     return np.stack([positive_pixels(of_row, flips[row["row_id"]]) for of_row, row in zip(parts, rows, strict=True)])
 
 
-def truth_scores(maps: np.ndarray, positives: np.ndarray | None) -> Iterator[tuple[str, str | None, Scored, str]]:
-    if positives is not None:
-        yield "truth_auroc", None, truth_auroc(maps, positives), NO_FLIP
-        yield "truth_average_precision", None, truth_average_precision(maps, positives), NO_FLIP
-        yield "pointing_game", None, pointing_game(maps, positives), NO_FLIP
+def truth_scores(
+    maps: np.ndarray, positives: np.ndarray | None, filled: Scored | None
+) -> Iterator[tuple[str, str | None, Scored, str]]:
+    """The scores against the truth; the area also over the images where filling in exactly the truth flips it."""
+    if positives is None or filled is None:
+        return
+    area = truth_auroc(maps, positives)
+    yield "truth_auroc", None, area, NO_FLIP
+    fillable = area.scored & filled.scored & (filled.values == 1)
+    yield "truth_auroc_fillable", None, Scored(np.where(fillable, area.values, 0.0), fillable), NOT_FILLABLE
+    yield "truth_average_precision", None, truth_average_precision(maps, positives), NO_FLIP
+    yield "pointing_game", None, pointing_game(maps, positives), NO_FLIP
 
 
 def box_scores(

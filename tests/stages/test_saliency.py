@@ -98,6 +98,18 @@ def test_maps_are_scored_against_the_parts_that_flip_this_decision(explained):
         assert row["value"] == pytest.approx(wins, abs=1e-6)
 
 
+def test_the_truth_can_be_filled_in_where_that_changes_the_decision_and_only_those_images_count_twice(explained):
+    rows = explained(evaluation={"infills": ["blur"]}).score_saliency("bright")
+    (filled,) = [{row["image_id"]: row for row in rows if row["metric"] == "truth_fill_flips"}]
+    for row in rows:
+        if row["metric"] == "truth_auroc_fillable":
+            changes = filled[row["image_id"]]["value"] == 1
+            assert (row["status"] == "ok") == changes
+            same = [each for each in rows if each["metric"] == "truth_auroc" and each["method"] == row["method"]]
+            (area,) = [each["value"] for each in same if each["image_id"] == row["image_id"]]
+            assert row["value"] == (area if changes else None)
+
+
 def test_every_method_is_scored_by_every_metric(explained):
     rows = explained(evaluation={"infills": ["mean", "blur"]}).score_saliency("bright")
     for method in METHODS:
