@@ -54,6 +54,11 @@ MEASURES = {
         "lower",
         "the share of images in which the box around the salient region overlaps no true box by more than half",
     ),
+    "localisation_error_tuned": Measure(
+        "localisation error, tuned",
+        "lower",
+        "the same with the threshold that makes the fewest errors on the other half of the images",
+    ),
     "saliency_metric": Measure(
         "saliency metric",
         "lower",

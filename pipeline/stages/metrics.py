@@ -22,6 +22,7 @@ SUMMARIES = {
     "truth_average_precision": ("truth_average_precision", "mean", "higher"),
     "pointing_game": ("pointing_game", "mean", "higher"),
     "localisation_error": ("localisation_error", "share", "lower"),
+    "localisation_error_tuned": ("localisation_error_tuned", "share", "lower"),
     "saliency_metric": ("saliency_metric", "mean", "lower"),
     "removal_auc": ("removal_auc", "mean", "lower"),
     "keeping_auc": ("keeping_auc", "mean", "higher"),

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.images import decode_mask
+from pipeline.metrics.localisation import localisation_error, salient_boxes
+from pipeline.stages.score_saliency import tuned_boxes
 from pipeline.tables import unpack
 
 METHODS = {
@@ -120,3 +122,14 @@ def test_every_method_is_scored_by_every_metric(explained):
                 "mean",
                 "blur",
             }
+
+
+def test_a_tuned_threshold_is_chosen_on_the_other_half_of_the_images():
+    peak = np.zeros((12, 12))
+    peak[2:5, 2:5] = 1.0
+    peak[2, 5:11] = 0.6  # a faint arm that the fixed threshold takes in
+    boxes = [np.array([[2, 2, 5, 5]])] * 4
+    tuned = tuned_boxes(np.stack([peak] * 4), boxes, (12, 12))
+    fixed = salient_boxes(np.stack([peak] * 4), (12, 12), rule="mean", alpha=1.0, largest_component=True)
+    assert (localisation_error(tuned, boxes).values == 0).all()
+    assert (localisation_error(fixed, boxes).values == 1).all()
