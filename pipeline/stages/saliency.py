@@ -31,7 +31,7 @@ MAPS = pyarrow.schema(
         ("network_evaluations", pyarrow.int64()),
     ]
 )
-STORED_AT_ONCE = 32  # images; a killed job computes at most these again
+STORED_AT_ONCE = 96  # images; a killed job computes at most these again
 BATCH = 96  # rows that go through the classifier at once
 
 Row = dict[str, Any]
