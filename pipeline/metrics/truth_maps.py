@@ -82,4 +82,4 @@ def at_size(map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     from pipeline.classifiers.resize import resize
 
-    return resize(torch.from_numpy(np.ascontiguousarray(map))[None, None], tuple(size))[0, 0].numpy()
+    return resize(torch.from_numpy(np.array(map))[None, None], tuple(size))[0, 0].numpy()
