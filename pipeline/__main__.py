@@ -1,4 +1,4 @@
-"""python -m pipeline <stage> ...: every stage of the workflow is a command that a person can run too."""
+"""python -m pipeline <command> ...: what a person asks of the workflow, and every stage of it."""
 
 import os
 import sys
@@ -11,32 +11,35 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from pipeline.commands import COMMANDS
 from pipeline.errors import UserError, nearest
 from pipeline.stages import STAGES
 
 
-class Stages(TyperGroup):
-    """The stages as commands; a stage's module is imported only when it is called: some take seconds to import."""
+class Commands(TyperGroup):
+    """Commands and stages; a module is imported only when it is called: some take seconds to import."""
 
     def list_commands(self, context):
-        return list(STAGES)
+        return [*COMMANDS, *STAGES]
 
     def get_command(self, context, name):
-        if name not in STAGES:
-            close = nearest(name, STAGES)
-            hint = f"did you mean {close}?" if close else f"there are {', '.join(STAGES)}."
-            raise UserError(f"there is no stage {name}; {hint}")
-        stage = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        stage.command(name)(with_options(getattr(import_module(f"pipeline.stages.{name}"), name)))
-        return typer.main.get_command(stage)
+        if name not in COMMANDS and name not in STAGES:
+            close = nearest(name, [*COMMANDS, *STAGES])
+            hint = f"did you mean {close}?" if close else f"there are {', '.join([*COMMANDS, *STAGES])}."
+            raise UserError(f"there is no command or stage {name}; {hint}")
+        home = "commands" if name in COMMANDS else "stages"
+        called = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        called.command(name)(with_options(getattr(import_module(f"pipeline.{home}.{name}"), name)))
+        return typer.main.get_command(called)
 
     def format_commands(self, context, formatter):
-        with formatter.section("Stages"):
-            formatter.write_dl(list(STAGES.items()))
+        for heading, named in (("Commands", COMMANDS), ("Stages", STAGES)):
+            with formatter.section(heading):
+                formatter.write_dl(list(named.items()))
 
 
 def with_options(stage: Callable) -> Callable:
-    """The stage as a function that Typer gives an option for every parameter, required ones too."""
+    """A stage or command as a function that Typer gives an option for every parameter, required ones too."""
 
     @wraps(stage)
     def command(**values):
@@ -52,12 +55,12 @@ def with_options(stage: Callable) -> Callable:
     return command
 
 
-app = typer.Typer(cls=Stages, add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 
 @app.callback()
 def pipeline():
-    """Counterfactual explanations of image classifiers, generated and measured: the stages of the workflow."""
+    """Counterfactual explanations of image classifiers, generated and measured."""
 
 
 def repeat_options(arguments: list[str]) -> list[str]:

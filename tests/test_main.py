@@ -44,7 +44,7 @@ def test_the_help_of_a_stage_lists_its_options():
 def test_an_unknown_stage_is_named_without_a_traceback():
     refused = run("smaple")
     assert refused.returncode == 2
-    assert refused.stderr == "there is no stage smaple; did you mean sample?\n"
+    assert refused.stderr == "there is no command or stage smaple; did you mean sample?\n"
 
 
 def test_a_missing_option_is_named_without_a_traceback():

@@ -1,5 +1,6 @@
 """The workflow in a folder of its own, where it can be run, changed and broken."""
 
+import copy
 import os
 import re
 import shutil
@@ -19,6 +20,34 @@ from pipeline.tables import read_table
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Snakefile", "config.yaml", "rules", "envs", "pipeline", "studies")
 LINKED = ("data",)  # weights: many bytes that no test changes
+
+TINY = {
+    "study": "tiny",
+    "seed": 7,
+    "dataset": {"world": "shapes", "size": 32, "rows": 5},
+    "shard_rows": 3,
+    "explained_rows": 5,
+    "classifiers": {"small": {"entry_point": "small.py:load", "classes": ["dark", "light"], "size": 32}},
+    "saliency": {
+        "fido": {"method": "fido", "objective": "ssr", "infill": "blur", "grid": 4, "masks": 2, "steps": 3},
+        "random": {"method": "random"},
+    },
+    "evaluation": {"infills": ["blur"]},
+}
+SMALL = '''
+"""A small network with weights of its own, without anything slow to import."""
+
+import torch
+
+
+def load():
+    torch.manual_seed(3)
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(),
+        torch.nn.Linear(64, 2),
+    )
+    return layers.eval()
+'''
 
 
 @dataclass(frozen=True)
@@ -86,6 +115,19 @@ def copy_workflow(folder: Path) -> Workflow:
 def workflow(tmp_path) -> Workflow:
     """A fresh copy of the workflow for one test."""
     return copy_workflow(tmp_path)
+
+
+@pytest.fixture
+def tiny(workflow) -> Workflow:
+    """A fresh copy of the workflow with the study `tiny`: every stage runs on it, and its jobs take seconds."""
+    add_tiny_study(workflow)
+    return workflow
+
+
+def add_tiny_study(workflow: Workflow, **sections: Any) -> None:
+    """Write the study `tiny`, with some of its sections replaced, and the network that it explains."""
+    (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
+    workflow.write_study({**copy.deepcopy(TINY), **sections})
 
 
 @pytest.fixture(scope="session")
