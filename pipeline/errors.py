@@ -1,6 +1,7 @@
-"""The two errors that the pipeline raises on purpose: one for the person, one for single rows."""
+"""The two errors that the pipeline raises on purpose, for the person and for single rows; and those of the machine."""
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping
 
 
@@ -25,6 +26,28 @@ class RowFailure(Exception):
         super().__init__("; ".join(f"row {position} of the batch: {reason}" for position, reason in reasons.items()))
 
 
+LACKING = {
+    errno.ENOSPC: "the disk is full; free some room, or let `make store` say which stored rows no study needs",
+    errno.EDQUOT: "your share of the disk is used up; free some room, or let `make store` say which rows no study needs",
+    errno.EFBIG: "a file grew larger than is allowed here (ulimit -f); raise that limit",
+    errno.EIO: "the disk could not be read or written; check it, or move the folder to another one",
+    errno.ENOMEM: "there is not enough memory; close other programs, or run fewer jobs at once",
+}
+
+
+def lacking(error: BaseException) -> str | None:
+    """Say in one sentence what the machine lacked (memory, or a disk with room that works); None for other errors."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError):
+        number = errno.ENOMEM
+    if type(error).__name__ == "OutOfMemoryError":  # of torch, which need not be imported here
+        return "the card has not enough memory; free it of other programs, or take a larger one, and run again"
+    if number not in LACKING:
+        return None
+    where = f"{error.filename}: " if getattr(error, "filename", None) else ""
+    return f"{where}{LACKING[number]}, and run again: finished rows are kept"
+
+
 def nearest(word: str, valid: Iterable[str]) -> str | None:
     """Return the valid word that is spelled most like `word`, or None where none comes close.
 
@@ -37,3 +60,9 @@ def nearest(word: str, valid: Iterable[str]) -> str | None:
     by_spelling = {folded(candidate): candidate for candidate in sorted(valid, reverse=True)}
     matches = difflib.get_close_matches(folded(word), by_spelling, n=1, cutoff=0.6)
     return by_spelling[matches[0]] if matches else None
+
+
+def alternatives(values: Iterable[str]) -> str:
+    """Several words as "a, b or c"."""
+    *before, last = values
+    return f"{', '.join(before)} or {last}" if before else last

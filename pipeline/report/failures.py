@@ -9,7 +9,7 @@ def list_failures(results: Results) -> dict:
 
     groups = []
     for table, frame in results.tables.items():
-        failed = frame.filter(polars.col("status") != "ok")
+        failed = frame.filter(polars.col("status") == "failed")
         counted = failed.group_by("reason", maintain_order=True).agg("row_id")
         found = [{"table": table, "reason": row["reason"], "row_ids": row["row_id"]} for row in counted.to_dicts()]
         groups += sorted(found, key=lambda group: -len(group["row_ids"]))

@@ -143,7 +143,7 @@ def read_results(options: dict[str, Any], files: Mapping[str, Sequence[Path]]) -
         for path in paths:
             frame = polars.from_arrow(read_table(path, table, COLUMNS[table]))
             frames.append(frame)
-            failed = frame.filter(polars.col("status") != "ok").height
+            failed = frame.filter(polars.col("status") == "failed").height
             parts.append(Part(table, frame.height, failed, read_provenance(path)))
         tables[table] = polars.concat(frames)
 

@@ -52,7 +52,8 @@ MEASURES = {
     "localisation_error": Measure(
         "localisation error",
         "lower",
-        "the share of images in which the box around the salient region overlaps no true box by more than half",
+        "the share of images in which the box around the salient region overlaps no true box by more than half; the"
+        " region is what lies above the mean of the map, far more than a small part, so maps that spread fail",
     ),
     "localisation_error_tuned": Measure(
         "localisation error, tuned",
@@ -163,6 +164,7 @@ def table(results: Results, classifier: str) -> dict:
         "verdict": verdict(results, classifier),
         "truth": [{"concept": row["concept"], "rate": percent(row["value"])} for row in depends.depends],
         "truth_known": bool(depends.rows),
+        "fillable": fillable(results, classifier),
         "columns": [header(column) for column in found],
         "rows": [
             {"method": method, "random": method in random, "cells": [cell(column, method) for column in found]}
@@ -264,13 +266,27 @@ def unscored(results: Results, classifier: str) -> Iterator[str]:
     groups: dict[tuple, list[str]] = {}
     for metric, measure in MEASURES.items():
         of_metric = scores.filter(polars.col("metric") == metric)
-        failed = of_metric.filter(polars.col("status") != "ok")
-        for (reason,), rows in failed.group_by("reason", maintain_order=True):
+        missing = of_metric.filter(polars.col("status") != "ok")
+        for (reason,), rows in missing.group_by("reason", maintain_order=True):
             key = (reason, tuple(rows["image_id"].unique().sort()), of_metric["image_id"].n_unique())
             groups.setdefault(key, []).append(measure.label)
     for (reason, image_ids, total), labels in groups.items():
         verb = "has" if len(image_ids) == 1 else "have"
         yield f"{len(image_ids)} of {count(total, 'image')} {verb} no {listing(labels, 'or')}: {reason}."
+
+
+def fillable(results: Results, classifier: str) -> str | None:
+    """How many decisions change when exactly the pixels that matter are filled in; nothing where that is not known."""
+    rows = results.metric("truth_fill_flip_rate", classifier, "saliency")
+    if not rows:
+        return None
+    row = rows[0]
+    changed = round(row["value"] * row["n"])
+    return (
+        f"Filling in exactly the pixels that matter ({row['infill']}) changes {changed} of {count(row['n'], 'decision')}"
+        f" ({percent(row['value'])}); on the others no method that fills in can find them, since what is missing from"
+        " an image, such as a smile that is not there, cannot be filled in."
+    )
 
 
 def failed_maps(results: Results, classifier: str) -> Iterator[str]:

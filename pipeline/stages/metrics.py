@@ -1,6 +1,7 @@
 """Summarise the scores of rows, with intervals over images."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -28,20 +29,21 @@ SUMMARIES = {
     "keeping_auc": ("keeping_auc", "mean", "higher"),
     "truth_fill_flips": ("truth_fill_flip_rate", "share", None),
 }
+Values = dict[str, float]
 NAMES = ("classifier", "method", "judge", "infill", "concept", "source_class", "target_class", "definition", "network")
 
 
 def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
     """Write one row per metric and what it is about, and one for each pair of methods on the same images.
 
-    Failed scores are counted in a row of their own.
+    Failed scores are counted in a row of their own, and so are unscored ones.
     """
     chosen = json.loads(options)
     with job("metrics", chosen["study"], metrics) as account:
         with account.clock("tables"):
-            groups = read_groups(scores)
+            groups, missing = read_groups(scores)
         with account.clock("compute"):
-            rows = [row for key, values in groups.items() for row in summaries(key, list(values.values()), chosen)]
+            rows = [row for key, values in groups.items() for row in summaries(key, values, missing[key], chosen)]
             rows += differences(groups, chosen)
         told = provenance("metrics", chosen, code, ["scores"])
         with account.clock("tables"):
@@ -49,22 +51,26 @@ def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
         account.rows = len(rows)
 
 
-def read_groups(scores: list[Path]) -> dict[tuple, dict[str, float | None]]:
-    """Values of the scores (None: failed) by image, by family, metric and names, in the order of the table."""
-    groups: dict[tuple, dict[str, float | None]] = {}
+def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Counter[str]]]:
+    """Values of the scores by image, and numbers of rows without value by status, both by family, metric and names."""
+    groups: dict[tuple, Values] = {}
+    missing: dict[tuple, Counter[str]] = {}
     for row in read_table(scores, "scores").to_pylist():
-        value = row["value"] if row["status"] == "ok" else None
-        group = groups.setdefault((row["family"], row["metric"], *(row[name] for name in NAMES)), {})
-        group[row["image_id"]] = value
-    return groups
+        key = (row["family"], row["metric"], *(row[name] for name in NAMES))
+        values, without = groups.setdefault(key, {}), missing.setdefault(key, Counter())
+        if row["status"] == "ok":
+            values[row["image_id"]] = row["value"]
+        else:
+            without[row["status"]] += 1
+    return groups, missing
 
 
-def differences(groups: dict[tuple, dict[str, float | None]], options: dict) -> Iterator[dict]:
+def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
     """One row for each ordered pair of methods: `judge` is the other method; the interval is of the paired bootstrap.
 
     Pairs without an image that both have a score for are left out: there is nothing to compare.
     """
-    of_methods: dict[tuple, dict[str, dict[str, float | None]]] = {}
+    of_methods: dict[tuple, dict[str, Values]] = {}
     for (family, metric, *names), values in groups.items():
         named = dict(zip(NAMES, names, strict=True))
         method = named.pop("method")
@@ -73,7 +79,7 @@ def differences(groups: dict[tuple, dict[str, float | None]], options: dict) -> 
     for (family, metric, *named), methods in of_methods.items():
         name, _, better = SUMMARIES[metric]
         for first, second in permutations(methods, 2):
-            shared = [image for image in methods[first] if comparable(methods, first, second, image)]
+            shared = [image for image in methods[first] if image in methods[second]]
             if shared:
                 apart = np.array([methods[first][image] - methods[second][image] for image in shared])
                 purpose = "/".join(map(str, (family, metric, *named, *sorted((first, second)))))
@@ -82,26 +88,22 @@ def differences(groups: dict[tuple, dict[str, float | None]], options: dict) -> 
                 yield metric_row(family, f"{name}_difference", names, estimate, better)
 
 
-def comparable(methods: dict[str, dict[str, float | None]], first: str, second: str, image: str) -> bool:
-    return methods[first].get(image) is not None and methods[second].get(image) is not None
-
-
-def summaries(key: tuple, values: list[float | None], options: dict) -> Iterator[dict]:
-    """The row of a group of scores over those that have a value, and one that counts the others."""
-    known = [value for value in values if value is not None]
-    if known:
-        yield summary(key, known, options)
-    if len(known) < len(values):
+def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) -> Iterator[dict]:
+    """The row of a group of scores over those that have a value, and one for each status that counts the others."""
+    if values:
+        yield summary(key, list(values.values()), options)
+    for status, number in missing.items():
         family, metric, *names = key
         name = SUMMARIES[metric][0]
+        total = len(values) + missing.total()
         yield {
-            "row_id": row_id(family, name, *names, "failed"),
-            "status": "failed",
-            "reason": f"{len(values) - len(known)} of {len(values)} rows have no score",
+            "row_id": row_id(family, name, *names, status),
+            "status": status,
+            "reason": f"{number} of {total} rows {'failed' if status == 'failed' else 'have no score'}",
             "family": family,
             "metric": name,
             **dict(zip(NAMES, names, strict=True)),
-            "n": len(values) - len(known),
+            "n": number,
         }
 
 

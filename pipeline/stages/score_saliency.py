@@ -46,7 +46,7 @@ def score_saliency(
     classifier: str,
     scores: Path,
 ) -> None:
-    """Write one row per image, method and metric; an image that a metric cannot judge is a failed row."""
+    """Write one row per image, method and metric; an image that a metric has nothing to say of is an unscored row."""
     chosen = json.loads(options)
     with job("score_saliency", chosen["study"], scores) as account:
         with account.clock("tables"):
@@ -225,7 +225,7 @@ def score_rows(
     return [
         {
             "row_id": row_id(metric, classifier, method, infill, image_id),
-            "status": "ok" if known else "failed",
+            "status": "ok" if known else "unscored",
             "reason": None if known else reason,
             "family": "saliency",
             "image_id": image_id,

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.errors import nearest
-from pipeline.study.words import Node, Voice, alternatives, branches, choices, plain, section_name, words
+from pipeline.errors import alternatives, nearest
+from pipeline.study.words import Node, Voice, branches, choices, plain, section_name, words
 
 # Mistakes that are told by saying what is allowed; others keep the text of who found them.
 TOLD_BY_WHAT_IS_ALLOWED = re.compile(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from pipeline.errors import alternatives
 
 Node = dict[str, Any]
 
@@ -89,12 +91,6 @@ def choices(node: Node) -> list[Any]:
 def section_name(node: Node) -> str:
     """Name of the section that a schema refers to."""
     return node["$ref"].rpartition("/")[2]
-
-
-def alternatives(values: Iterable[str]) -> str:
-    """Several words as "a, b or c"."""
-    *before, last = values
-    return f"{', '.join(before)} or {last}" if before else last
 
 
 def plain(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy
 import pyarrow
 import pyarrow.compute
 
-from pipeline.errors import nearest
+from pipeline.errors import alternatives, nearest
 from pipeline.tables.schemas import ARRAY, ARRAY_FORMATS, COLUMNS, IMAGE, MASKS, SCHEMAS, Column
 from pipeline.tables.storage import TableError
 
@@ -117,10 +117,10 @@ def _rules(column: Column, batch: pyarrow.RecordBatch, name: str, okay: numpy.nd
         yield missing & okay, "must have a value unless the row failed"
     if column.choices:
         known = pyarrow.compute.is_in(array, value_set=pyarrow.array(column.choices))
-        yield ~_mask(known) & ~missing, f"must be {' or '.join(column.choices)}"
+        yield ~_mask(known) & ~missing, f"must be {alternatives(column.choices)}"
     if column.name == "reason":
         empty = missing | (_mask(pyarrow.compute.equal(array, "")))
-        yield empty & ~okay, "must say why the row failed"
+        yield empty & ~okay, "must say why the row failed or is unscored"
         yield ~missing & okay, "must be empty in a row that is ok"
     if column.type == ARRAY and "shape" in batch.schema.names:
         size = numpy.dtype(ARRAY_FORMATS[name, column.name]).itemsize

@@ -29,7 +29,8 @@ NUMBERS = pyarrow.map_(pyarrow.string(), pyarrow.float64())
 TEXTS = pyarrow.map_(pyarrow.string(), pyarrow.string())
 NAMES = pyarrow.list_(pyarrow.string())
 
-STATUSES = ("ok", "failed")
+STATUSES = ("ok", "failed", "unscored")
+"""Unscored: a metric has nothing to say of this row, such as an image whose decision nothing flips; no mistake."""
 FAMILIES = ("classifiers", "generators", "saliency", "counterfactuals", "directions", "importance", "checks")
 DEFINITIONS = ("paper", "corrected")
 
@@ -248,6 +249,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("peak_device_memory_bytes", NUMBER),
         computed("network_evaluations", NUMBER),
         required("versions", TEXTS),
+        required("modules", TEXTS),  # sha256 of the code of the project's modules that it imported
     ),
 }
 

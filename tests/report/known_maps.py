@@ -91,12 +91,12 @@ def flip_row(classifier: str, image_id: str, concept: str, flips: bool) -> dict:
 
 
 def score_rows(classifier: str, method: str, metric: str, image_ids, found) -> list[dict]:
-    """Scores of one method; images that cannot be scored fail with their reason."""
+    """Scores of one method; images that cannot be scored say why."""
     return [
         {
             **{"row_id": f"{metric}/{classifier}/{method}/{image_id}", "family": "saliency", "image_id": image_id},
             **{"classifier": classifier, "method": method, "metric": metric},
-            **{"status": "ok" if known else "failed", "reason": None if known else NO_FLIP},
+            **{"status": "ok" if known else "unscored", "reason": None if known else NO_FLIP},
             "value": float(value) if known else None,
         }
         for image_id, value, known in zip(image_ids, found.values, found.scored, strict=True)

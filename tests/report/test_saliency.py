@@ -94,6 +94,19 @@ def test_images_that_cannot_be_scored_are_counted_with_the_reason(map_study):
     assert said in words(section(map_study.build()))
 
 
+def test_how_many_decisions_filling_in_the_truth_changes_is_said(map_study):
+    rows = read_table(map_study.files["metrics"], "metrics").to_pylist()
+    rows.append(map_metric("smile-cnn", None, "truth_fill_flip_rate", 0.25, 0.1, 0.5, 8, infill="blur"))
+    map_study.rewrite("metrics", rows)
+    found = words(section(map_study.build()))
+    assert "Filling in exactly the pixels that matter (blur) changes 2 of 8 decisions (25 %)" in found
+
+
+def test_images_that_cannot_be_scored_are_no_failures(map_study):
+    page = map_study.build()
+    assert NO_FLIP in section(page) and NO_FLIP not in section(page, "failures")
+
+
 def test_maps_that_could_not_be_made_are_counted(map_study):
     rows = read_table(map_study.files["saliency"][0], "saliency").to_pylist()
     for row in rows[:2]:

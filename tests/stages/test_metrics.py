@@ -14,7 +14,7 @@ def score(metric, image_id, value, concept=None, status="ok"):
         "classifier": "net",
     }
     row |= {"metric": metric, "concept": concept, "value": value, "status": status}
-    return row | ({"reason": "no prediction"} if status == "failed" else {})
+    return row | ({} if status == "ok" else {"reason": "no prediction"})
 
 
 @pytest.fixture
@@ -56,11 +56,18 @@ def test_a_mean_lies_in_its_interval_and_depends_on_nothing_else(summarised):
     assert summarised(effects, seed=2)["intervention_effect", "hat", "ok"]["ci_low"] != alone["ci_low"]
 
 
+def test_unscored_rows_are_counted_apart_from_failures(summarised):
+    scores = [score("correct", name, None, status=status) for name, status in zip("ab", ("failed", "unscored"))]
+    found = summarised([*scores, score("correct", "c", 1.0)])
+    assert {key[2]: row["n"] for key, row in found.items()} == {"ok": 1, "failed": 1, "unscored": 1}
+    assert found["accuracy", None, "unscored"]["reason"] == "1 of 3 rows have no score"
+
+
 def test_failed_scores_are_counted_in_a_row_of_their_own(summarised):
     scores = [score("correct", "a", 1.0), score("correct", "b", None, status="failed"), score("correct", "c", 0.0)]
     found = summarised(scores)
     assert (found["accuracy", None, "ok"]["value"], found["accuracy", None, "ok"]["n"]) == (0.5, 2)
     failed = found["accuracy", None, "failed"]
-    assert (failed["reason"], failed["n"], failed["value"]) == ("1 of 3 rows have no score", 1, None)
+    assert (failed["reason"], failed["n"], failed["value"]) == ("1 of 3 rows failed", 1, None)
     nothing = summarised([score("effect", "a", None, "hat", status="failed")])
     assert set(nothing) == {("intervention_effect", "hat", "failed")}

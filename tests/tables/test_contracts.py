@@ -37,9 +37,12 @@ FAILED = {"status": "failed", "reason": "the file is no image"}
         ({"attributes": {"a": 0.5}}, "column 'attributes', row 2: must be map<string, int32>, but is {'a': 0.5}"),
         ({"captoin": "x"}, "the table images has no column 'captoin'; did you mean 'caption'?"),
         ({"zebra": "x"}, "the table images has no column 'zebra'; it has row_id, image_id"),
-        ({"status": "done"}, "column 'status', row 2 (row_id 'image-2'): must be ok or failed; it is 'done'"),
-        ({"status": "failed"}, "column 'reason', row 2 (row_id 'image-2'): must say why the row failed; it is None"),
-        ({"status": "failed", "reason": ""}, "must say why the row failed; it is ''"),
+        ({"status": "done"}, "column 'status', row 2 (row_id 'image-2'): must be ok, failed or unscored; it is 'done'"),
+        (
+            {"status": "failed"},
+            "column 'reason', row 2 (row_id 'image-2'): must say why the row failed or is unscored; it is None",
+        ),
+        ({"status": "failed", "reason": ""}, "must say why the row failed or is unscored; it is ''"),
         ({"reason": "none"}, "column 'reason', row 2 (row_id 'image-2'): must be empty in a row that is ok"),
         ({"row_id": "image-0"}, "column 'row_id', row 2 (row_id 'image-0'): must be unique, but stands in "),
         (
@@ -104,7 +107,7 @@ def rewrite(path, change):
         ),
         (
             lambda table: table.set_column(2, "status", pyarrow.array(["fine"] * 6)),
-            "column 'status', row 0 (row_id 'image-0'): must be ok or failed; it is 'fine'",
+            "column 'status', row 0 (row_id 'image-0'): must be ok, failed or unscored; it is 'fine'",
         ),
         (
             lambda table: table.set_column(0, "row_id", pyarrow.array(["a", "b", "c", "d", "e", "b"])),
@@ -158,7 +161,7 @@ def test_tables_made_with_polars_are_accepted_and_other_types_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"family": "saliencies"}, r"'family', row 0 .*must be classifiers or generators or saliency"),
+        ({"family": "saliencies"}, r"'family', row 0 .*must be classifiers, generators, saliency"),
         ({"better": "more"}, r"'better', row 0 .*must be higher or lower; it is 'more'"),
         ({"definition": "ours"}, r"'definition', row 0 .*must be paper or corrected"),
         ({"value": float("nan")}, r"'value', row 0 .*must not hold NaN"),
