@@ -282,8 +282,9 @@ def fillable(results: Results, classifier: str) -> str | None:
         return None
     row = rows[0]
     changed = round(row["value"] * row["n"])
+    decisions = count(row["n"], "decision")
     return (
-        f"Filling in exactly the pixels that matter ({row['infill']}) changes {changed} of {count(row['n'], 'decision')}"
+        f"Filling in exactly the pixels that matter ({row['infill']}) changes {changed} of {decisions}"
         f" ({percent(row['value'])}); on the others no method that fills in can find them, since what is missing from"
         " an image, such as a smile that is not there, cannot be filled in."
     )

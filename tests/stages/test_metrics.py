@@ -57,7 +57,7 @@ def test_a_mean_lies_in_its_interval_and_depends_on_nothing_else(summarised):
 
 
 def test_unscored_rows_are_counted_apart_from_failures(summarised):
-    scores = [score("correct", name, None, status=status) for name, status in zip("ab", ("failed", "unscored"))]
+    scores = [score("correct", name, None, status=status) for name, status in (("a", "failed"), ("b", "unscored"))]
     found = summarised([*scores, score("correct", "c", 1.0)])
     assert {key[2]: row["n"] for key, row in found.items()} == {"ok": 1, "failed": 1, "unscored": 1}
     assert found["accuracy", None, "unscored"]["reason"] == "1 of 3 rows have no score"
