@@ -1,0 +1,218 @@
+"""The same weights in diffusers: lossless conversion between our U-Net, which is the official one, and UNet2DModel.
+
+Names are mapped block by block. Queries, keys and values are three layers in diffusers and one here, whose rows are
+laid out head by head ("legacy") in all official checkpoints but one: a plain split of those gives images of garbage.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pipeline.diffusion.blocks import GROUPS, whole
+from pipeline.diffusion.unet import Shape, UNet
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DModel
+
+RESIDUAL = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+ENDS = {
+    "time_embed.0": "time_embedding.linear_1",
+    "time_embed.2": "time_embedding.linear_2",
+    "label_emb": "class_embedding",
+    "input_blocks.0.0": "conv_in",
+    "out.0": "conv_norm_out",
+    "out.2": "conv_out",
+}
+
+
+def to_diffusers(network: UNet) -> "UNet2DModel":
+    """The network as a UNet2DModel, to be called as model(images, timesteps[, class_labels]).sample.
+
+    Raises UserError for the 512 pixel network: UNet2DModel derives its time embedding from the first level.
+    """
+    shape = network.shape
+    model = build_model(shape)
+    model.load_state_dict(dict(converted(network.state_dict(), shape)))
+    return model.eval()
+
+
+def from_diffusers(model: "UNet2DModel", order: str = "legacy") -> UNet:
+    """A UNet2DModel that `to_diffusers` or diffusers' own scripts made, as a U-Net with the official names.
+
+    order: how the attention of the result is laid out; it computes the same either way.
+    Raises UserError for a model of another kind, such as one without learned resampling.
+    """
+    config = model.config
+    wanted = {"resnet_time_scale_shift": "scale_shift", "downsample_type": "resnet", "attn_norm_num_groups": GROUPS}
+    for key, value in wanted.items():
+        if config.get(key) != value:
+            raise UserError(f"{key} of the diffusers model is {config.get(key)!r}; only those with {value!r} convert")
+    widths, side = list(config["block_out_channels"]), config["sample_size"]
+    attention = tuple(
+        side // 2**level for level, kind in enumerate(config["down_block_types"]) if kind.startswith("Attn")
+    )
+    attentions = [module for name, module in model.named_modules() if name.endswith("attentions.0")]
+    width = config["attention_head_dim"]
+    constant = any(module.heads != max(1, module.to_q.in_features // width) for module in attentions)
+    shape = Shape(
+        side,
+        widths[0],
+        tuple(width / widths[0] for width in widths),
+        blocks=config["layers_per_block"],
+        attention=attention,
+        head_channels=None if constant else width,
+        heads=attentions[0].heads if constant else None,
+        classes=config["num_class_embeds"],
+        dropout=config["dropout"],
+        in_channels=config["in_channels"],
+        out_channels=config["out_channels"],
+        order=order,
+    )
+    network = UNet(shape)
+    network.load_state_dict(restored(model.state_dict(), network))
+    return network.eval()
+
+
+def build_model(shape: Shape) -> "UNet2DModel":
+    """A UNet2DModel of that shape with fresh weights."""
+    from diffusers import UNet2DModel
+    from diffusers.models.attention_processor import Attention
+
+    widths = whole(shape.multipliers, shape.channels)
+    if widths[0] != shape.channels:
+        raise UserError(
+            f"the first level has {widths[0]} channels and the time embedding is made for {shape.channels};"
+            " UNet2DModel cannot be told so: use the network as it is"
+        )
+    sides = [shape.size // 2**level for level in range(len(widths))]
+    down = ["AttnDownBlock2D" if side in shape.attention else "ResnetDownsampleBlock2D" for side in sides]
+    up = ["AttnUpBlock2D" if side in shape.attention else "ResnetUpsampleBlock2D" for side in reversed(sides)]
+    model = UNet2DModel(
+        sample_size=shape.size,
+        in_channels=shape.in_channels,
+        out_channels=shape.out_channels,
+        block_out_channels=widths,
+        layers_per_block=shape.blocks,
+        down_block_types=down,
+        up_block_types=up,
+        attention_head_dim=shape.head_channels or widths[0],
+        attn_norm_num_groups=GROUPS,
+        norm_num_groups=GROUPS,
+        norm_eps=1e-5,
+        resnet_time_scale_shift="scale_shift",
+        downsample_type="resnet",
+        upsample_type="resnet",
+        num_class_embeds=shape.classes,
+        dropout=shape.dropout,
+        flip_sin_to_cos=True,
+        freq_shift=0,
+    )
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.heads = heads_of(shape, module.to_q.in_features)
+            module.scale = (module.to_q.in_features // module.heads) ** -0.5
+    return model
+
+
+def heads_of(shape: Shape, channels: int) -> int:
+    return shape.heads or max(1, channels // shape.head_channels)
+
+
+def block_names(shape: Shape) -> Iterator[tuple[str, str, str]]:
+    """(kind, name here, name in diffusers) of every residual and attention block."""
+    levels = len(shape.multipliers)
+    sides = [shape.size // 2**level for level in range(levels)]
+    entry = 1
+    for level, side in enumerate(sides):
+        for index in range(shape.blocks):
+            yield "residual", f"input_blocks.{entry}.0", f"down_blocks.{level}.resnets.{index}"
+            if side in shape.attention:
+                yield "attention", f"input_blocks.{entry}.1", f"down_blocks.{level}.attentions.{index}"
+            entry += 1
+        if level < levels - 1:
+            yield "residual", f"input_blocks.{entry}.0", f"down_blocks.{level}.downsamplers.0"
+            entry += 1
+    yield "residual", "middle_block.0", "mid_block.resnets.0"
+    yield "attention", "middle_block.1", "mid_block.attentions.0"
+    yield "residual", "middle_block.2", "mid_block.resnets.1"
+    entry = 0
+    for level, side in enumerate(reversed(sides)):
+        for index in range(shape.blocks + 1):
+            yield "residual", f"output_blocks.{entry}.0", f"up_blocks.{level}.resnets.{index}"
+            if side in shape.attention:
+                yield "attention", f"output_blocks.{entry}.1", f"up_blocks.{level}.attentions.{index}"
+            if level < levels - 1 and index == shape.blocks:
+                last = 2 if side in shape.attention else 1
+                yield "residual", f"output_blocks.{entry}.{last}", f"up_blocks.{level}.upsamplers.0"
+            entry += 1
+
+
+def converted(state: dict[str, Tensor], shape: Shape) -> Iterator[tuple[str, Tensor]]:
+    """The state under the names of diffusers."""
+    for ours, theirs in ENDS.items():
+        for kind in ("weight", "bias"):
+            if f"{ours}.{kind}" in state:
+                yield f"{theirs}.{kind}", state[f"{ours}.{kind}"]
+    for kind, ours, theirs in block_names(shape):
+        for parameter in ("weight", "bias"):
+            if kind == "residual":
+                for layer, other in RESIDUAL.items():
+                    if f"{ours}.{layer}.{parameter}" in state:
+                        yield f"{theirs}.{other}.{parameter}", state[f"{ours}.{layer}.{parameter}"]
+                continue
+            yield f"{theirs}.group_norm.{parameter}", state[f"{ours}.norm.{parameter}"]
+            packed = state[f"{ours}.qkv.{parameter}"]
+            parts = split_packed(packed, heads_of(shape, len(packed) // 3), shape.order)
+            for layer, part in zip(("to_q", "to_k", "to_v"), parts, strict=True):
+                yield f"{theirs}.{layer}.{parameter}", part.flatten(1) if part.dim() > 1 else part
+            projected = state[f"{ours}.proj_out.{parameter}"]
+            yield f"{theirs}.to_out.0.{parameter}", projected.flatten(1) if projected.dim() > 1 else projected
+
+
+def restored(theirs: dict[str, Tensor], network: UNet) -> dict[str, Tensor]:
+    """The state of diffusers under our names."""
+    shape, wanted = network.shape, network.state_dict()
+    state = {}
+    for ours, other in ENDS.items():
+        for parameter in ("weight", "bias"):
+            if f"{ours}.{parameter}" in wanted:
+                state[f"{ours}.{parameter}"] = theirs[f"{other}.{parameter}"]
+    for kind, ours, other in block_names(shape):
+        for parameter in ("weight", "bias"):
+            if kind == "residual":
+                for layer, name in RESIDUAL.items():
+                    if f"{ours}.{layer}.{parameter}" in wanted:
+                        state[f"{ours}.{layer}.{parameter}"] = theirs[f"{other}.{name}.{parameter}"]
+                continue
+            state[f"{ours}.norm.{parameter}"] = theirs[f"{other}.group_norm.{parameter}"]
+            parts = [theirs[f"{other}.{layer}.{parameter}"] for layer in ("to_q", "to_k", "to_v")]
+            packed = join_packed(parts, heads_of(shape, len(parts[0])), shape.order)
+            state[f"{ours}.qkv.{parameter}"] = packed.view_as(wanted[f"{ours}.qkv.{parameter}"])
+            projected = theirs[f"{other}.to_out.0.{parameter}"]
+            state[f"{ours}.proj_out.{parameter}"] = projected.view_as(wanted[f"{ours}.proj_out.{parameter}"])
+    return state
+
+
+def split_packed(packed: Tensor, heads: int, order: str) -> list[Tensor]:
+    """Queries, keys and values (C, ...) of a packed layer (3C, ...)."""
+    if order == "new":
+        return list(packed.chunk(3))
+    by_head = packed.unflatten(0, (heads, 3, -1))
+    return [by_head[:, part].flatten(0, 1) for part in range(3)]
+
+
+def join_packed(parts: list[Tensor], heads: int, order: str) -> Tensor:
+    """The packed layer (3C, ...) of queries, keys and values (C, ...)."""
+    if order == "new":
+        return torch.cat(parts)
+    return torch.stack([part.unflatten(0, (heads, -1)) for part in parts], dim=1).flatten(0, 2)
