@@ -6,15 +6,28 @@ PROFILE ?= laptop
 VENV := .venv
 READY := $(VENV)/ready
 BIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-WITH := --profile envs/$(PROFILE) --config study=$(STUDY)
+WITH := --study $(STUDY) --profile $(PROFILE)
 
-.PHONY: run train test lint lock reference clean
+.PHONY: run retry why plan store train test lint lock reference clean
 
 run: $(READY)  ## Compute what is missing of a study and write its report.
-	@$(BIN) snakemake $(WITH)
+	@$(BIN) python -m pipeline run $(WITH)
+
+retry: $(READY)  ## Compute the rows of a study that failed once more.
+	@$(BIN) python -m pipeline retry $(WITH)
+
+why: $(READY)  ## Tell in words what would run of a study, and why.
+	@$(BIN) python -m pipeline why $(WITH)
+
+plan: $(READY)  ## Tell what a study will take before anything runs; GPU=H100 for a card, MEASURE=1 to time the networks.
+	@$(BIN) python -m pipeline plan --study $(STUDY) $(if $(GPU),--gpu "$(GPU)") $(if $(MEASURE),--measure)
+
+store: $(READY)  ## List what the row store keeps, by study; PRUNE=1 deletes what no study needs.
+	@$(BIN) python -m pipeline store --study $(STUDY) $(if $(PRUNE),--prune)
 
 train: $(READY)  ## Train the networks of a study that are missing, or only NETWORK=name.
-	@$(BIN) snakemake $(if $(NETWORK),resources/classifiers/$(NETWORK).safetensors,train_all) $(WITH)
+	@$(BIN) python -m pipeline run $(WITH) \
+		--target $(if $(NETWORK),resources/classifiers/$(NETWORK).safetensors,train_all)
 
 test: $(READY)  ## Run all tests.
 	@$(BIN) pytest

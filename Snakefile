@@ -6,12 +6,14 @@ from snakemake.utils import min_version
 min_version("9.25")
 sys.path.insert(0, workflow.basedir)
 
+from pipeline.commands.holder import RESULTS, hold
 from pipeline.errors import UserError
 from pipeline.study import load_study
 from pipeline.study.plan import Plan, trained_file
 
 try:
     plan = Plan(load_study(str(config.get("study", "default"))))
+    plan.check_weights()
     dataset_files = plan.dataset_files()
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -35,6 +37,14 @@ rule all:
     input:
         rules.report.output.page,
     localrule: True
+
+
+# Also where Snakemake was not called by `make run`, which holds the folder already.
+onstart:
+    try:
+        hold(RESULTS, plan.study.study)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 onsuccess:

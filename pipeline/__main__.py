@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.commands import COMMANDS
-from pipeline.errors import UserError, nearest
+from pipeline.commands.holder import RESULTS, join
+from pipeline.errors import UserError, lacking, nearest
 from pipeline.stages import STAGES
 
 
@@ -28,6 +29,8 @@ class Commands(TyperGroup):
             hint = f"did you mean {close}?" if close else f"there are {', '.join([*COMMANDS, *STAGES])}."
             raise UserError(f"there is no command or stage {name}; {hint}")
         home = "commands" if name in COMMANDS else "stages"
+        if home == "stages":
+            join(RESULTS)
         called = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         called.command(name)(with_options(getattr(import_module(f"pipeline.{home}.{name}"), name)))
         return typer.main.get_command(called)
@@ -82,12 +85,17 @@ def repeat_options(arguments: list[str]) -> list[str]:
 
 def main() -> int:
     try:
-        app(repeat_options(sys.argv[1:]), prog_name="python -m pipeline")
-    except UserError as error:
-        print(error, file=sys.stderr)
+        arguments = sys.argv[1:]
+        spelled = repeat_options(arguments) if STAGES.keys() & arguments[:1] else arguments
+        app(spelled, prog_name="python -m pipeline")
+    except Exception as error:
+        sentence = str(error) if isinstance(error, UserError) else lacking(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
         if not os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
             # A rule keeps standard error as its log; the person at the terminal must see the sentence too.
-            print(error)
+            print(sentence)
         return 2
     return 0
 

@@ -1,4 +1,4 @@
-"""What a job costs: time by cause, memory, network evaluations, and the packages that it ran with."""
+"""What a job costs: time by cause, memory, network evaluations; and the packages and modules that it ran with."""
 
 import contextlib
 import importlib.metadata
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipeline.fingerprint import module_digests
 from pipeline.tables.schemas import row_id
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Stopwatch:
             "peak_device_memory_bytes": peak_device_memory(device),
             "network_evaluations": self.network_evaluations,
             "versions": package_versions(),
+            "modules": module_digests(imported_modules()),
         }
 
     def _settle(self) -> None:
@@ -151,6 +153,12 @@ def device_name(device: "torch.device | str") -> str:
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else 1
     return f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def imported_modules() -> list[str]:
+    """Return the names of the modules of this package that this process has imported."""
+    package = __name__.partition(".")[0]
+    return [name for name in sys.modules if name.partition(".")[0] == package]
 
 
 def package_versions() -> dict[str, str]:

@@ -27,8 +27,8 @@ class RowFailure(Exception):
 
 
 LACKING = {
-    errno.ENOSPC: "the disk is full; free some room, or let `make store` say which stored rows no study needs",
-    errno.EDQUOT: "your share of the disk is used up; free some room, or let `make store` say which rows no study needs",
+    errno.ENOSPC: "the disk is full; free some room (`make store` says which rows no study needs)",
+    errno.EDQUOT: "your share of the disk is used up; free some room (`make store` says which rows no study needs)",
     errno.EFBIG: "a file grew larger than is allowed here (ulimit -f); raise that limit",
     errno.EIO: "the disk could not be read or written; check it, or move the folder to another one",
     errno.ENOMEM: "there is not enough memory; close other programs, or run fewer jobs at once",

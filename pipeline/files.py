@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.errors import UserError
+
 ABANDONED_AFTER = 24 * 3600.0  # seconds; no job writes one batch or table for longer
 
 
@@ -16,14 +18,18 @@ def appearing(path: Path) -> Iterator[Path]:
 
     Yields the hidden name to write to. If the block raises, or the process is killed, nothing appears at `path`, and
     what stood there before stays. Several processes may write the same path: the last one to finish wins.
+    Raises UserError where no file can be made.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
     hidden = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    with _writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hidden.touch()
     try:
+        _sweep(path.parent)
         yield hidden
-        publish(hidden, path)
+        with _writable(path):
+            publish(hidden, path)
     finally:
         hidden.unlink(missing_ok=True)
 
@@ -33,6 +39,18 @@ def publish(hidden: Path, path: Path) -> None:
     _sync(hidden, os.O_RDONLY)
     os.replace(hidden, path)
     _sync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Say in one sentence that `path` cannot be written where the block fails on the file system."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}: {error.filename}); make its folder one in which files can be"
+            " made, or run in another folder."
+        ) from error
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,17 @@ def fingerprint(module: str, *, deciding: bool = False, root: Path = ROOT) -> st
     """
     if _source(root, module) is None:
         raise UserError(f"there is no module {module} in {root}; name one as in pipeline.explain.fido")
-    modules = sorted(_closure(root, module) - (UNDECISIVE if deciding else frozenset()))
+    modules = sorted(_closure(root, [module]) - (UNDECISIVE if deciding else frozenset()))
     return hashlib.sha256(canonical_json([[name, _parsed(root, name)[0]] for name in modules]).encode()).hexdigest()
+
+
+def module_digests(modules: Iterable[str], *, root: Path = ROOT) -> dict[str, str]:
+    """Return the sha256 (hex) of the code of each of `modules` and of all that they import from their own package.
+
+    Module by module, what `fingerprint` with `deciding` tells as one: the modules of UNDECISIVE are left out.
+    """
+    reached = _closure(root, modules) - UNDECISIVE
+    return {name: _parsed(root, name)[0] for name in sorted(reached)}
 
 
 def canonical_json(value: Any) -> str:
@@ -48,9 +57,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def _closure(root: Path, module: str) -> set[str]:
+def _closure(root: Path, modules: Iterable[str]) -> set[str]:
     reached: set[str] = set()
-    waiting = [module]
+    waiting = list(modules)
     while waiting:
         name = waiting.pop()
         if name in reached or _source(root, name) is None:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -201,6 +201,43 @@ class RowFiles:
         for name in tables:
             (self.folder / name).unlink(missing_ok=True)
         self.refresh()
+
+
+def forget_failed(folder: Path, image_ids: Set[str]) -> int:
+    """Take the failed rows of some images out of the files of a store, and return how many they were.
+
+    Killed on the way, it leaves every row where it was or takes it out; nobody else may use the store meanwhile, or
+    the rows may come back.
+    """
+    forgotten: set[Key] = set()
+    for path in sorted(folder.glob("*.parquet")):
+        with contextlib.suppress(DamagedFile), opened(path) as file:
+            table = file.read()
+            failed = [
+                row["status"] == "failed" and row["key_image_id"] in image_ids
+                for row in table.select(["status", "key_image_id"]).to_pylist()
+            ]
+            if not any(failed):
+                continue
+            keys = table.filter(failed).select(KEY_COLUMNS.names[:-1]).to_pylist()
+            forgotten |= {Key(*key.values()) for key in keys}
+            if not all(failed):
+                _keep(table.filter([not each for each in failed]), path)
+            path.unlink()
+    return len(forgotten)
+
+
+def _keep(rows: pyarrow.Table, path: Path) -> None:
+    """Write some rows of a file to another one, with the batch that they came with."""
+    column = KEY_COLUMNS.names.index("key_batch")
+    batches = pyarrow.array([batch or path.name for batch in rows["key_batch"].to_pylist()], pyarrow.string())
+    rows = rows.set_column(column, rows.schema.field(column), batches)
+    with (
+        appearing(path.with_name(f"merged-{uuid.uuid4().hex}.parquet")) as hidden,
+        create(hidden, rows.schema) as writer,
+    ):
+        for start in range(0, len(rows), ROW_GROUP_ROWS):
+            write_row_groups(writer, rows.slice(start, ROW_GROUP_ROWS))
 
 
 def _transposed(keys: Sequence[Key]) -> list[list]:

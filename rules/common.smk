@@ -9,9 +9,13 @@ wildcard_constraints:
 
 def memory(stage):
     """Memory of a job in megabytes; more at every attempt."""
-    return lambda wildcards, attempt: attempt * plan.memory(stage)
+    return lambda wildcards, attempt: attempt * plan.memory(
+        stage, wildcards.get("network")
+    )
 
 
 def runtime(stage):
     """Longest time of a job in minutes; more at every attempt."""
-    return lambda wildcards, attempt: attempt * plan.runtime(stage)
+    return lambda wildcards, attempt: attempt * plan.runtime(
+        stage, wildcards.get("network")
+    )

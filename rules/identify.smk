@@ -8,6 +8,9 @@ rule identify:
         plan.log("identify"),
     conda:
         "../envs/pipeline.yaml"
+    resources:
+        mem_mb=memory("identify"),
+        runtime=runtime("identify"),
     params:
         options=plan.options("identify"),
         code=plan.code("identify"),

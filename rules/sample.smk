@@ -10,10 +10,12 @@ rule sample:
     conda:
         "../envs/pipeline.yaml"
     resources:
+        gpu=int(bool(plan.study.dataset.correct)),
         mem_mb=memory("sample"),
         runtime=runtime("sample"),
     params:
         options=plan.options("sample"),
         code=plan.code("sample"),
+        files=plan.sizes(dataset_files),
     shell:
         "python -m pipeline sample --options {params.options:q} --code {params.code} --images {output.images} 2> {log}"

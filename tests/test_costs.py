@@ -5,6 +5,7 @@ import time
 import pytest
 
 from pipeline.costs import Stopwatch, process_age
+from pipeline.fingerprint import module_digests
 from pipeline.tables import read_table, write_table
 
 
@@ -47,6 +48,11 @@ def test_the_row_is_a_row_of_the_table_of_costs(tmp_path):
     assert kept["network_evaluations"] == 42 and kept["device"].startswith("cpu, ")
     assert kept["peak_memory_bytes"] > 10 * 2**20 and kept["peak_device_memory_bytes"] is None
     assert {"python", "numpy", "pyarrow"} <= kept["versions"].keys()
+    assert (
+        kept["modules"]["pipeline.tables.schemas"]
+        == module_digests(["pipeline.tables.schemas"])["pipeline.tables.schemas"]
+    )
+    assert "pipeline.costs" not in kept["modules"]  # it decides nothing
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a process began")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.fingerprint import ROOT, canonical_json, digest, fingerprint
+from pipeline.fingerprint import ROOT, canonical_json, digest, fingerprint, module_digests
 
 TOY = {
     "toy/__init__.py": "",
@@ -136,6 +136,31 @@ def test_modules_that_decide_no_row_can_be_left_out(identify, monkeypatch):
     monkeypatch.setattr("pipeline.fingerprint.UNDECISIVE", frozenset({"toy.progress"}))
     assert identify(change) != identify()
     assert identify(change, deciding=True) == identify(deciding=True)
+
+
+def test_the_digests_of_modules_tell_which_one_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.fingerprint.UNDECISIVE", frozenset({"toy.progress"}))
+    found = []
+    for number, change in enumerate(({}, changed("toy/lazy.py", "return x", "return -x"))):
+        for path, text in {**TOY, **change}.items():
+            file = tmp_path / str(number) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        found.append(module_digests(["toy.explain.ace", "toy.explain.dime"], root=tmp_path / str(number)))
+    one, other = found
+    assert list(one) == sorted(
+        [
+            "toy",
+            "toy.deep",
+            "toy.deep.inner",
+            "toy.explain",
+            "toy.explain.ace",
+            "toy.explain.dime",
+            "toy.lazy",
+            "toy.network",
+        ]
+    )
+    assert [name for name in one if one[name] != other[name]] == ["toy.lazy"]
 
 
 def test_removing_a_statement_differs_from_removing_a_docstring(identify):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 
 def command(study: str, profile: str, arguments: Sequence[str] = ()) -> list[str]:
@@ -22,3 +23,11 @@ def environment() -> dict[str, str]:
 def snakemake(study: str, profile: str, arguments: Sequence[str] = (), **options) -> subprocess.CompletedProcess:
     """Run Snakemake to its end; options go to `subprocess.run`."""
     return subprocess.run(command(study, profile, arguments), env=environment(), check=False, **options)
+
+
+def become_snakemake(study: str, profile: str, arguments: Sequence[str] = ()) -> NoReturn:
+    """Replace this process by Snakemake's; it keeps what is locked."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    program = command(study, profile, arguments)
+    os.execve(program[0], program, environment())

@@ -27,15 +27,16 @@ def decode_image(data: bytes, background: tuple[int, int, int] = (255, 255, 255)
     """uint8 (H, W, 3), upright, of the bytes of a JPEG, PNG, WebP, BMP, TIFF or GIF file.
 
     The EXIF orientation is applied. Transparent pixels show the background colour. Grey becomes three equal channels;
-    16-bit grey is scaled from 0..65535 to 0..255. CMYK is converted without its colour profile, and profiles of other
-    files are ignored too, as networks are trained on images read that way.
+    16-bit grey is scaled from 0..65535 to 0..255; of 16-bit colour the upper 8 bits of each channel count. CMYK is
+    converted without its colour profile, and profiles of other files are ignored too, as networks are trained on images
+    read that way.
     BrokenImage: no image, truncated, several frames, 32-bit pixels, over LARGEST_PIXELS pixels or LARGEST_SIDE a side.
     """
     image = _open(data)
     try:
         return _to_rgb(_upright(image), background)
     except DECODE_ERRORS as error:
-        raise BrokenImage(f"the pixels cannot be decoded: {_phrase(error)}") from None
+        raise BrokenImage(f"the pixels cannot be decoded: {_phrase(error)}; get the file again") from None
 
 
 def decode_object_mask(data: bytes) -> np.ndarray:
@@ -49,7 +50,7 @@ def decode_object_mask(data: bytes) -> np.ndarray:
     try:
         values = np.asarray(image if deep or image.mode in ("1", "L", "P") else image.convert("RGB"))
     except DECODE_ERRORS as error:
-        raise BrokenImage(f"the pixels cannot be decoded: {_phrase(error)}") from None
+        raise BrokenImage(f"the pixels cannot be decoded: {_phrase(error)}; get the file again") from None
     brightest = values if values.ndim == 2 else values.max(axis=2)
     white = 65535 if deep else 255
     return brightest > (white // 2 if image.mode not in ("1", "P") and brightest.max() == white else 0)
@@ -58,7 +59,7 @@ def decode_object_mask(data: bytes) -> np.ndarray:
 def _open(data: bytes) -> Image.Image:
     """The image before its pixels are decoded, known to be of one frame and of a size that fits."""
     if not data:
-        raise BrokenImage("the file is empty (0 bytes)")
+        raise BrokenImage("the file is empty (0 bytes); get it again")
     try:
         with warnings.catch_warnings():
             # The limits below are the ones that count.
@@ -68,14 +69,16 @@ def _open(data: bytes) -> Image.Image:
     except Image.UnidentifiedImageError:
         raise BrokenImage(f"the file is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image") from None
     except Image.DecompressionBombError:
-        raise BrokenImage(f"the image is larger than {LARGEST_PIXELS:,} pixels") from None
+        raise BrokenImage(f"the image is larger than {LARGEST_PIXELS:,} pixels; save a smaller copy") from None
     except DECODE_ERRORS as error:
         raise BrokenImage(f"the file cannot be read as an image: {_phrase(error)}") from None
     width, height = image.size
     if width * height > LARGEST_PIXELS:
-        raise BrokenImage(f"the image has {width} x {height} pixels, more than {LARGEST_PIXELS:,}")
+        raise BrokenImage(f"the image has {width} x {height} pixels, more than {LARGEST_PIXELS:,}; save a smaller copy")
     if max(width, height) > LARGEST_SIDE:
-        raise BrokenImage(f"the image has {width} x {height} pixels, a side above {LARGEST_SIDE:,}")
+        raise BrokenImage(
+            f"the image has {width} x {height} pixels, a side above {LARGEST_SIDE:,}; save a smaller copy"
+        )
     # Cameras store a preview or a gain map as a second picture of a JPEG (MPO); its first picture is the photograph.
     if frames > 1 and image.format != "MPO":
         raise BrokenImage(f"the file holds {frames} frames; save the one that is meant as a still image")

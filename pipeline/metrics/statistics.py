@@ -9,11 +9,11 @@ from pipeline.noise import stream
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with the ends of its interval and the number of images it was taken over."""
+    """A value with the ends of its interval (None where one image alone gives none) and its number of images."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
 
 
@@ -31,6 +31,8 @@ def bootstrap_mean(values: np.ndarray, *, seed: int, purpose: str, samples: int,
 
     purpose: names the random stream, so that an interval never depends on what was computed before it.
     """
+    if len(values) == 1:
+        return Estimate(float(values[0]), None, None, 1)
     generator = stream(seed, "bootstrap", purpose)
     chosen = generator.integers(0, len(values), (samples, len(values)))
     means = np.asarray(values, np.float64)[chosen].mean(1)

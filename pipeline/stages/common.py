@@ -28,12 +28,22 @@ def job(stage: str, study: str, output: Path) -> Iterator[Job]:
     """
     account = Job()
     yield account
-    folder = next((parent for parent in output.parents if parent.name == study), output.parent)
-    part = "-".join(output.relative_to(folder).with_suffix("").parts)
+    path = costs_file(study, output)
     row = account.clock.row(
-        stage, study=study, part=part, device=account.device, rows=account.rows, rows_computed=account.rows_computed
+        stage,
+        study=study,
+        part=path.stem,
+        device=account.device,
+        rows=account.rows,
+        rows_computed=account.rows_computed,
     )
-    write_table(folder / "costs" / f"{part}.parquet", "costs", [row], {"stage": stage, "study": study})
+    write_table(path, "costs", [row], {"stage": stage, "study": study})
+
+
+def costs_file(study: str, output: Path) -> Path:
+    """Where the cost of the job that writes `output` (of several files, the first) is kept."""
+    folder = next((parent for parent in output.parents if parent.name == study), output.parent)
+    return folder / "costs" / f"{'-'.join(output.relative_to(folder).with_suffix('').parts)}.parquet"
 
 
 def provenance(stage: str, options: Mapping[str, Any], code: str, inputs: list[str], **more: Any) -> dict[str, Any]:

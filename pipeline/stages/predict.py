@@ -15,9 +15,9 @@ from pipeline.rows import Key, RowStore
 from pipeline.stages.common import Job, job, provenance
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
+from pipeline.stages.stored import LOGITS
 from pipeline.tables import TableWriter, read_provenance, read_table
 
-LOGITS = pyarrow.schema([("logits", pyarrow.list_(pyarrow.float32()))])
 BATCH = 64
 STORED_AT_ONCE = 512  # rows; a killed job computes at most these again
 
@@ -136,18 +136,25 @@ def prediction_rows(
     for row, found in zip(rows, logits, strict=True):
         values, start = np.asarray(found["logits"], np.float32), 0
         for task, classes in heads.items():
+            named = {
+                "row_id": f"{name}/{task}/{row['row_id']}",
+                "image_id": row["image_id"],
+                "classifier": name,
+                "status": found["status"],
+                "reason": found["reason"],
+                "source": row["source"],
+                "source_row_id": row["row_id"],
+                "task": task,
+            }
+            if found["status"] != "ok":
+                written.append(named)
+                continue
             scores = values[start : start + len(classes)]
             start += len(classes)
             shares = np.exp(scores - scores.max())
             written.append(
                 {
-                    "row_id": f"{name}/{task}/{row['row_id']}",
-                    "image_id": row["image_id"],
-                    "classifier": name,
-                    "status": "ok",
-                    "source": row["source"],
-                    "source_row_id": row["row_id"],
-                    "task": task,
+                    **named,
                     "logits": scores.tolist(),
                     "predicted": int(scores.argmax()),
                     "confidence": float(shares.max() / shares.sum()),

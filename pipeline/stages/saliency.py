@@ -1,36 +1,28 @@
 """Explain each image by the map of every method of the study."""
 
 import json
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pyarrow
 import torch
 
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
-from pipeline.device import pick_device, place
+from pipeline.device import BatchSize, pick_device, place
 from pipeline.explain import SALIENCY, load_explainer
-from pipeline.fingerprint import fingerprint
+from pipeline.explain.maps import Maps
 from pipeline.images import to_tensor
-from pipeline.infill import INFILLS, load_infill
+from pipeline.infill import load_infill
 from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
 from pipeline.stages.common import Job, job, provenance
-from pipeline.stages.networks import network_identity, release
+from pipeline.stages.networks import network_identity
+from pipeline.stages.stored import MAPS, deciding_maps
 from pipeline.tables import TableWriter, pack, read_table, row_id
 
-MAPS = pyarrow.schema(
-    [
-        ("map", pyarrow.binary()),
-        ("shape", pyarrow.list_(pyarrow.int32())),
-        ("objective_value", pyarrow.float32()),
-        ("steps", pyarrow.int32()),
-        ("network_evaluations", pyarrow.int64()),
-    ]
-)
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
 BATCH = 96  # rows that go through the classifier at once
 
@@ -64,7 +56,9 @@ def saliency(
         told = provenance("saliency", chosen, code, ["images", "predictions"], weights={classifier: known})
         with TableWriter(saliency, "saliency", told) as table:
             for name, method in chosen["methods"].items():
-                maps = RowStore(store, "saliency", method["method"], deciding(method, identified, chosen["seed"]), MAPS)
+                maps = RowStore(
+                    store, "saliency", method["method"], deciding_maps(method, identified, chosen["seed"]), MAPS
+                )
                 with account.clock("compute"):
                     compute_missing(name, network, explained, method, maps, chosen["seed"], account)
                 with account.clock("tables"):
@@ -85,21 +79,6 @@ def explained_rows(images: Path, predictions: Path, classifier: str) -> list[Row
     return [{**row, "target": decided[row["image_id"]]} for row in rows if row["image_id"] in decided]
 
 
-def deciding(method: Row, network: Row, seed: int) -> Row:
-    """All that decides a map besides the image: options, network, the code of the method and of its in-filler."""
-    modules = [SALIENCY[method["method"]].split(":")[0]]
-    if method.get("infill"):
-        modules.append(INFILLS[method["infill"]].split(":")[0])
-    libraries = ("torch", "captum")
-    return {
-        "method": method,
-        "network": network,
-        "code": [fingerprint(module, deciding=True) for module in modules],
-        "seed": seed,
-        "libraries": {name: release(name) for name in libraries},
-    }
-
-
 def key_of(row: Row) -> Key:
     return Key(row["image_id"], row["content"], str(row["target"]))
 
@@ -114,17 +93,24 @@ def compute_missing(
     infill = load_infill(method["infill"]) if method.get("infill") else None
     by_key = {key_of(row): row for row in rows}
 
+    batch_size = BatchSize(BATCH)
+
     def explain_batch(keys: list[Key]) -> list[Row]:
         batch = [by_key[key] for key in keys]
-        maps = explain(
-            classifier,
-            to_tensor([row["image"] for row in batch]).to(account.device),
-            torch.tensor([row["target"] for row in batch], device=account.device),
-            noise=Noise(seed, [row["image_id"] for row in batch], module.PURPOSE).to(account.device),
-            infill=infill,
-            batch_size=BATCH,
-            **options,
-        )
+        maps = None
+        while maps is None:
+            maps = attempt(
+                explain,
+                classifier,
+                to_tensor([row["image"] for row in batch]).to(account.device),
+                torch.tensor([row["target"] for row in batch], device=account.device),
+                noise=Noise(seed, [row["image_id"] for row in batch], module.PURPOSE).to(account.device),
+                infill=infill,
+                batch_size=batch_size.rows,
+                **options,
+            )
+            if maps is None:
+                batch_size.halve(account.device)
         account.clock.count(int(maps.network_evaluations.sum()))
         return [
             {
@@ -139,6 +125,17 @@ def compute_missing(
 
     with bar(f"saliency {classifier.name} {name}", len(by_key)) as progress:
         account.rows_computed += store.compute(list(by_key), explain_batch, STORED_AT_ONCE, progress.advance)
+
+
+def attempt(explain: Callable[..., Maps], *arguments: Any, **options: Any) -> Maps | None:
+    """The maps, or None where the card has too little memory, which is free again once this frame is left."""
+    try:
+        return explain(*arguments, **options)
+    except torch.OutOfMemoryError:
+        pass
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
 
 
 def table_rows(name: str, classifier: str, method: Row, rows: list[Row], store: RowStore) -> list[Row]:

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
-from pipeline.device import pick_device, place
+from pipeline.device import in_batches, pick_device, place
 from pipeline.images import decode_mask, to_tensor
 from pipeline.infill import load_infill
 from pipeline.metrics import flipping
@@ -57,6 +57,7 @@ def score_saliency(
         account.device = device = pick_device()
         with account.clock("load"):
             judged = place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]), device)
+        judged.register_forward_hook(lambda network, inputs, logits: account.clock.count(len(logits)))
         pixels = to_tensor([row["image"] for row in rows]).to(device)
         told = provenance("score_saliency", chosen, code, ["images", "saliency", "scores"])
         targets = torch.tensor([next(iter(maps.values()))[image_id][1] for image_id in image_ids], device=device)
@@ -209,7 +210,9 @@ def truth_fill_flips(
     noise = Noise(options["seed"], image_ids, flipping.PURPOSE).to(images.device)
     background = load_infill(options["infills"][0])(images, keep, noise=noise, step=0)
     with torch.inference_mode():
-        decided = classifier(keep * images + (1 - keep) * background).argmax(1)
+        decided = in_batches(
+            lambda rows: classifier(rows).argmax(1), keep * images + (1 - keep) * background, batch_size=64
+        )
     return Scored((decided != targets).cpu().numpy().astype(float), positives.any((1, 2)))
 
 

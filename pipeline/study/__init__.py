@@ -186,6 +186,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"there is no file {path}; give the path of a study, such as studies/digits.yaml.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); give the path of a study file.") from None
+    except yaml.MarkedYAMLError as error:
+        place = f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
+        raise UserError(f"{path} is not readable as YAML: {place}: {error.problem}; correct it there.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable as YAML: {' '.join(str(error).split())}; correct it there.") from None
     if not isinstance(values, dict):

@@ -14,7 +14,7 @@ from pipeline.study.words import Node, Voice, branches, choices, plain, section_
 # Mistakes that are told by saying what is allowed; others keep the text of who found them.
 TOLD_BY_WHAT_IS_ALLOWED = re.compile(
     r"(bool|dict|float|int|list|model|string)_(type|parsing|parsing_size)|(greater|less)_than(_equal)?|literal_error"
-    r"|finite_number|int_from_float|string_pattern_mismatch|(string_)?too_(short|long)"
+    r"|model_attributes_type|finite_number|int_from_float|string_pattern_mismatch|(string_)?too_(short|long)"
 )
 EXAMPLES = {
     "study": "mine",
@@ -107,6 +107,8 @@ def sentence(mistake: dict[str, Any], place: Place, schema: Node) -> str:
         return line(above, f"the key '{key}' is missing; write for example {key}: {EXAMPLES.get(key, '...')}")
     if mistake["type"] == "no_kind":
         return line(place.path, f"{mistake['msg']}; {hint_at_kind(given, place.node, schema)}")
+    if mistake["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return line(place.path, hint_at_method(given, place.node, schema))
     if not TOLD_BY_WHAT_IS_ALLOWED.fullmatch(mistake["type"]) or not place.node:
         said = mistake["msg"][0].lower() + mistake["msg"][1:]
         said = said if isinstance(given, dict) else f"{said}{but(given)}"
@@ -134,6 +136,17 @@ def hint_at_kind(given: Any, node: Node, schema: Node) -> str:
         if close:
             return f"did you mean '{close}' for '{key}'?"
     return "write for example world: portraits."
+
+
+def hint_at_method(given: Any, node: Node, schema: Node) -> str:
+    """What to write where a section names no method, or one that there is not."""
+    methods = [resolve(kind, schema)["properties"]["method"]["const"] for kind in branches(node)]
+    word = given.get("method") if isinstance(given, dict) else None
+    if word is None:
+        return f"the key 'method' is missing; write for example method: {methods[0]}"
+    close = nearest(str(word), methods)
+    hint = f"did you mean '{close}'?" if close else f"there are {', '.join(methods)}."
+    return f"there is no method {shown(word)}; {hint}"
 
 
 def hint_at_value(given: Any, node: Node) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pipeline.fingerprint import canonical_json, digest, fingerprint
 from pipeline.infill import INFILLS
 from pipeline.study import Study
 from pipeline.study.networks import Network
-from pipeline.study.resources import memory_mb, runtime_minutes
+from pipeline.study.resources import handled, memory_mb, runtime_minutes
 from pipeline.study.section import Section
 from pipeline.worlds import WORLDS
 
@@ -127,6 +128,17 @@ class Plan:
             files += [script] if script.endswith(".py") else []
         return list(dict.fromkeys(files))
 
+    def check_weights(self) -> None:
+        """Raise UserError for a local file of a network that is gone, unless it is trained here, while results stand.
+
+        Snakemake would take them for those of the missing file; where there are none, it names the file itself.
+        """
+        trained = {trained_file(name) for name in self.study.training}
+        for network in self.networks:
+            gone = [file for file in self.weights(network) if file not in trained and not Path(file).exists()]
+            if gone and Path(self.identity(network)).exists():
+                raise UserError(f"the network {network}: {gone[0]} does not exist; set its entry to where the file is.")
+
     def entry(self, network: str) -> dict[str, Any]:
         """How a network is loaded, without what is left at nothing; a trained one as the file it is written to."""
         entry = self.networks[network].model_dump(mode="json", exclude_none=True)
@@ -137,6 +149,15 @@ class Plan:
     def dataset_files(self) -> list[str]:
         """Files of a local dataset, so that a changed, new or missing image is noticed."""
         return local_files(self.study.dataset)
+
+    def sizes(self, files: Iterable[str]) -> str:
+        """How many files there are, their bytes, and a digest of the size of each; empty without files.
+
+        Snakemake reads only files that are newer than a table; one that was unpacked or moved into its place may be
+        older, and then its size tells.
+        """
+        sizes = {file: Path(file).stat().st_size for file in files}
+        return f"{len(sizes)} files, {sum(sizes.values())} bytes, sizes {digest(sizes)[:16]}" if sizes else ""
 
     def training_files(self, network: str) -> list[str]:
         """Files of the local dataset that a network is trained on."""
@@ -191,18 +212,13 @@ class Plan:
             return canonical_json(study.training[name].model_dump(mode="json"))
         return canonical_json(sections[stage])
 
-    def memory(self, stage: str) -> int:
-        """Memory of a job of that stage in megabytes."""
-        return memory_mb(stage, self.images_per_job(stage), self.study.dataset.size)
+    def memory(self, stage: str, network: str | None = None) -> int:
+        """Memory of a job of that stage in megabytes; of a job of `train`, for the network of that name."""
+        return memory_mb(stage, handled(self.study, stage, network))
 
-    def runtime(self, stage: str) -> int:
-        """Longest time of a job of that stage in minutes."""
-        return runtime_minutes(stage, self.images_per_job(stage), len(self.networks))
-
-    def images_per_job(self, stage: str) -> int:
-        """Images that one job handles: all of them in `sample`; a shard, with its interventions, elsewhere."""
-        rows = self.study.dataset.rows
-        return rows if stage == "sample" else min(rows, self.study.shard_rows) * (20 if self.has_truth else 1)
+    def runtime(self, stage: str, network: str | None = None) -> int:
+        """Longest time of a job of that stage in minutes; of a job of `train`, for the network of that name."""
+        return runtime_minutes(stage, handled(self.study, stage, network))
 
     def loaders(self, *networks: str) -> list[str]:
         """Modules that read the formats of these networks."""
@@ -224,8 +240,8 @@ class Plan:
         study = self.study
         return {"classifiers": list(study.classifiers), "oracles": study.oracles, "readers": study.readers}
 
-    def code(self, stage: str) -> str:
-        """Identity of the code that a stage runs: its module, and those that the study chooses by name."""
+    def modules(self, stage: str) -> list[str]:
+        """The module of a stage, and those that the study chooses for it by name."""
         options = self.study.dataset.model_dump()
         kind = next(kind for kind in DATASETS if options.get(kind))
         chosen = {
@@ -237,8 +253,11 @@ class Plan:
         if self.has_truth:
             for by_world in ("sample", "intervene", "predict"):
                 chosen.setdefault(by_world, []).append(WORLDS[options["world"]])
-        modules = (f"pipeline.stages.{stage}", *chosen.get(stage, []))
-        parts = [fingerprint(module, deciding=True) for module in modules]
+        return [f"pipeline.stages.{stage}", *chosen.get(stage, [])]
+
+    def code(self, stage: str) -> str:
+        """Identity of the code that a stage runs: its modules and all that they import, and the report's templates."""
+        parts = [fingerprint(module, deciding=True) for module in self.modules(stage)]
         if stage == "report":
             parts += [path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.rglob("*")) if path.is_file()]
         return digest(parts)

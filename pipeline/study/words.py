@@ -33,7 +33,7 @@ def words(node: Node, voice: Voice, many: bool = False) -> str:
     if "const" in node or "enum" in node:
         return alternatives(voice.value(value) for value in choices(node))
     if "anyOf" in node or "oneOf" in node:
-        kinds = [words(kind, voice, many) for kind in branches(node)]
+        kinds = list(dict.fromkeys(words(kind, voice, many) for kind in branches(node)))
         # What a key is when it is not given needs no words where that is how it starts.
         can_be_unset = NULL in node.get("anyOf", []) and node.get("default", NULL) is not None
         return alternatives([*kinds, voice.value(None)] if can_be_unset else kinds)

@@ -35,6 +35,11 @@ def test_a_bootstrap_interval_covers_the_true_mean_about_as_often_as_it_says():
     assert 0.82 < np.mean(covered) < 0.96
 
 
+def test_one_image_alone_has_a_value_and_no_interval():
+    estimate = bootstrap_mean(np.array([0.3]), seed=1, purpose="test", samples=200)
+    assert (estimate.value, estimate.low, estimate.high, estimate.n) == (0.3, None, None, 1)
+
+
 def test_an_interval_depends_on_its_own_stream_alone():
     values = np.arange(20.0)
     first = bootstrap_mean(values, seed=1, purpose="effect/a", samples=200)

@@ -1,6 +1,7 @@
 """What the workflow learns from a study before anything runs."""
 
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -8,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.errors import UserError
 from pipeline.fingerprint import ROOT, fingerprint
 from pipeline.stages import STAGES
 from pipeline.study import Study
 from pipeline.study import plan as planning
 from pipeline.study.plan import Plan
-from pipeline.study.resources import memory_mb, runtime_minutes
 
 STUDY = """
 study: mine
@@ -147,6 +148,14 @@ def test_a_module_changes_the_code_of_the_stages_that_run_it(module, changes, st
     assert {stage for stage in RULES if plan(changes).code(stage) != before[stage]} == stages
 
 
+@pytest.mark.parametrize("stage", RULES)
+def test_the_modules_of_a_stage_begin_with_its_own_and_decide_its_code(stage, monkeypatch):
+    assert plan().modules(stage)[0] == f"pipeline.stages.{stage}"
+    before = plan().code(stage)
+    monkeypatch.setattr(Plan, "modules", lambda self, stage: [f"pipeline.stages.{stage}", "pipeline.datasets.digits"])
+    assert plan().code(stage) != before
+
+
 @pytest.mark.parametrize(
     ("entry", "files"),
     [
@@ -167,6 +176,20 @@ def test_the_weights_of_a_network_are_the_files_it_is_read_from(entry, files):
 
 def test_a_file_that_two_networks_share_is_one_file():
     assert plan("classifiers: {a: {onnx: x.onnx}, b: {onnx: x.onnx, mean: 0.5}}").weights("a", "b") == ["x.onnx"]
+
+
+def test_results_do_not_stand_for_a_network_whose_file_is_gone_unless_it_is_trained_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan().check_weights()  # nothing stands yet: Snakemake names what is missing
+    for network in plan().networks:
+        path = Path(plan().identity(network))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    Path("first.onnx").touch()
+    with pytest.raises(UserError, match=r"^the network judge: judge\.safetensors does not exist; set its entry to"):
+        plan().check_weights()
+    Path("judge.safetensors").touch()
+    plan().check_weights()
 
 
 def test_a_trained_network_is_the_file_that_training_writes():
@@ -194,6 +217,19 @@ def test_the_files_of_a_folder_are_its_images_labels_boxes_and_masks(tmp_path):
     assert plan(dataset).dataset_files() == plan(dataset).dataset_files()
 
 
+def test_the_sizes_of_files_tell_of_another_size_and_not_of_another_time(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"12")
+    files = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    before = plan().sizes(files)
+    assert before.startswith("2 files, 4 bytes") and plan().sizes([]) == ""
+    os.utime(files[0], (0, 0))
+    assert plan().sizes(files) == before
+    (tmp_path / "a.png").write_bytes(b"123")
+    (tmp_path / "b.png").write_bytes(b"1")
+    assert plan().sizes(files) != before
+
+
 @pytest.mark.parametrize("dataset", ["{world: shapes}", "{digits: scikit-learn}", "{huggingface: owner/name}"])
 def test_a_dataset_without_local_files_has_none(dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -202,22 +238,3 @@ def test_a_dataset_without_local_files_has_none(dataset, tmp_path, monkeypatch):
 
 def test_interventions_are_rendered_for_worlds_alone():
     assert plan().has_truth and not plan("dataset: {digits: scikit-learn}").has_truth
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_job_with_more_or_larger_images_never_asks_for_less(stage):
-    assert 0 < memory_mb(stage, 1, 64) <= memory_mb(stage, 1000, 64) <= memory_mb(stage, 1000, 256)
-    assert memory_mb(stage, 10, None) >= memory_mb(stage, 10, 1024)
-    assert 0 < runtime_minutes(stage, 10) <= runtime_minutes(stage, 100_000) <= runtime_minutes(stage, 100_000, 10)
-
-
-def test_memory_holds_the_images_of_the_job():
-    pixels = 5000 * 256**2
-    assert (memory_mb("predict", 5000, 256) - memory_mb("predict", 0, 256)) * 2**20 > 3 * 4 * pixels
-    assert plan("dataset: {world: shapes, rows: 100000}").memory("sample") > plan().memory("sample")
-
-
-def test_smaller_shards_make_smaller_jobs_of_everything_but_sampling():
-    large, small = (plan(f"dataset: {{world: shapes, rows: 4000}}\nshard_rows: {rows}") for rows in (4000, 100))
-    assert large.memory("predict") > small.memory("predict") and large.runtime("predict") > small.runtime("predict")
-    assert large.memory("sample") == small.memory("sample")

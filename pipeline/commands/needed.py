@@ -1,0 +1,98 @@
+"""Which rows of the row store a study needs: known from the study, its networks and the code, without torch."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+
+from pipeline.classifiers.identity import identify
+from pipeline.errors import UserError
+from pipeline.fingerprint import canonical_json
+from pipeline.rows import IDENTITY
+from pipeline.stages.networks import network_identity
+from pipeline.stages.stored import LOGITS, MAPS, deciding_maps
+from pipeline.study.plan import Plan
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Rows that a study keeps under one identity.
+
+    method: the entry of the study, None for predictions. known: whether the network could be identified; if not, any
+    network of the same kind counts as the one that is needed.
+    """
+
+    stage: str
+    algorithm: str
+    network: str
+    method: str | None
+    identity: dict[str, Any]
+    columns: list[list[str]]
+    known: bool
+
+    def is_kept_in(self, store: Mapping[str, Any]) -> bool:
+        """Whether a store with that content of identity.json holds these rows."""
+        if [store.get(key) for key in ("stage", "algorithm")] != [self.stage, self.algorithm]:
+            return False
+        if store["columns"][: len(self.columns)] != self.columns:
+            return False
+        return self._compared(self.identity) == self._compared(store["identity"])
+
+    def _compared(self, identity: Mapping[str, Any]) -> str:
+        if self.known:
+            return canonical_json(identity)
+        network = identity["network"]
+        if self.stage == "predict":
+            return canonical_json({**identity, "network": None})
+        return canonical_json({**identity, "network": {**network, "network": None}})
+
+
+def needed_by(plan: Plan) -> Iterator[Needed]:
+    """What the jobs of a study look up and keep, store by store."""
+    seed = plan.study.seed
+    found = {name: network_of(plan, name) for name in plan.networks}
+    identities = {name: network_identity(plan.entry(name), known or {}, seed) for name, known in found.items()}
+    for name, identity in identities.items():
+        yield Needed("predict", "logits", name, None, identity, written(LOGITS), found[name] is not None)
+    for name in plan.study.classifiers:
+        for method, options in json.loads(plan.options("saliency"))["methods"].items():
+            deciding = deciding_maps(options, identities[name], seed)
+            known = found[name] is not None
+            yield Needed("saliency", options["method"], name, method, deciding, written(MAPS), known)
+
+
+def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
+    """What a network is: from the small file that a run wrote, or from its own file where that is newer.
+
+    None where neither tells, as for a network that is still to be trained.
+    """
+    small = Path(plan.identity(name))
+    files = [Path(file) for file in plan.weights(name)]
+    if small.exists() and not any(file.exists() and modified(file) > modified(small) for file in files):
+        return json.loads(small.read_text(encoding="utf-8"))
+    try:
+        return identify(name, plan.entry(name))
+    except UserError:
+        return None
+
+
+def modified(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def written(schema: pyarrow.Schema) -> list[list[str]]:
+    """Columns as identity.json tells them; it also has those that every store has."""
+    return [[field.name, str(field.type)] for field in schema]
+
+
+def read_identity(folder: Path) -> dict[str, Any] | None:
+    """What the rows of a store follow from; None where its file is missing or says something else."""
+    try:
+        identity = json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    keys = {"stage", "algorithm", "identity", "columns"}
+    return identity if isinstance(identity, dict) and keys <= identity.keys() else None

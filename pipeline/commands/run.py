@@ -1,0 +1,65 @@
+"""Run a study, from wherever an earlier run of the folder ended, however it ended."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+from pipeline.commands.holder import RESULTS, await_jobs, hold, is_held
+from pipeline.commands.records import SNAKEMAKE, make_anew, note_path, without_record
+from pipeline.commands.slurm import cancel_orphans
+from pipeline.commands.workflow import become_snakemake
+from pipeline.errors import UserError, nearest
+
+PROFILES = Path("envs")
+WEIGHTS = Path("resources/classifiers")
+
+
+def run(
+    study: str = "default", profile: str = "laptop", target: list[str] | None = None, dry_run: bool = False
+) -> None:
+    """Compute what is missing of a study, or of the targets alone; with --dry-run, only tell what would run."""
+    executor(profile)
+    if not dry_run:
+        take_over(study, profile)
+    elif not is_held(RESULTS):
+        make_anew(without_record(RESULTS))
+    go_on(study, profile, target or [], dry_run)
+
+
+def take_over(study: str, profile: str) -> None:
+    """Hold the results folder and clear away what a killed run left: its jobs, its lock, files of unknown origin."""
+    last = hold(RESULTS, study, executor(profile))
+    if "slurm" in (executor(profile), last.executor if last else "") and (cancelled := cancel_orphans(Path.cwd())):
+        print(f"Cancelled SLURM jobs of an earlier run: {', '.join(cancelled)}", file=sys.stderr)
+    await_jobs(RESULTS)
+    shutil.rmtree(SNAKEMAKE / "locks", ignore_errors=True)
+    make_anew(without_record(RESULTS))
+
+
+def go_on(study: str, profile: str, targets: list[str], dry_run: bool = False) -> None:
+    """Become Snakemake, which holds the folder from here on: its signals and exit status are those of the run."""
+    arguments = [*targets, *(["--dry-run"] if dry_run else [])]
+    if trained_elsewhere():
+        arguments += ["--consider-ancient", "train=images"]
+    become_snakemake(study, profile, arguments)
+
+
+def trained_elsewhere() -> bool:
+    """Whether there are trained weights that Snakemake has no record of: they stand, however old their images look."""
+    records = SNAKEMAKE / "metadata"
+    return any(
+        not records.exists() or not note_path(records, str(file)).exists() for file in WEIGHTS.glob("*.safetensors")
+    )
+
+
+def executor(profile: str) -> str:
+    """What a profile of `envs/` runs its jobs with: local, slurm or the like. Raises UserError where there is none."""
+    path = PROFILES / profile / "profile.yaml"
+    if not path.exists():
+        there = sorted(each.parent.name for each in PROFILES.glob("*/profile.yaml"))
+        close = nearest(profile, there)
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(there) or 'none'}."
+        raise UserError(f"there is no profile {profile} in {PROFILES}/; {hint}")
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("executor", "local")

@@ -1,0 +1,546 @@
+"""Every kind of bad input, how to make it, and the sentence that a person reads.
+
+`python -m tests.bad_inputs.cases` writes docs/errors.md anew.
+"""
+
+# ruff: noqa: E501  (sentences stand as they are read)
+
+import io
+import os
+import pickle
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from tests.bad_inputs.bench import BRIGHTNESS, CLASSES, Bench
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
+GOOD = "study: tiny\ndataset: {world: shapes, size: 32, rows: 3}\nclassifiers: {mine: {onnx: mine.onnx, classes: [a, b]}}\n"
+
+
+@dataclass(frozen=True)
+class StudyMistake:
+    """what: the mistake in words. text: the file tiny.yaml. sentence: what reading the workflow ends with."""
+
+    what: str
+    text: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """what: the input in words. make: makes it and returns the command that meets it. sentence: the last line it says.
+
+    Between two `…` of a sentence stands what differs between machines and versions.
+    """
+
+    what: str
+    make: Callable[[Bench], list[str]]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class BrokenFile:
+    """what: the file in words. name: in the folder photos. content: its bytes. reason: in the failed row."""
+
+    what: str
+    name: str
+    content: Callable[[], bytes]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """what: the file in words. choice: what becomes of it. pixel: the red, green and blue of all its pixels."""
+
+    what: str
+    name: str
+    content: Callable[[], bytes]
+    choice: str
+    pixel: tuple[int, int, int]
+    tolerance: int = 0
+
+
+def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(height: int = 32, width: int = 32) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def animated(kind: str) -> bytes:
+    return encoded(noise(), kind, save_all=True, append_images=[Image.fromarray(255 - noise())])
+
+
+def deep_colour_png(colour: tuple[int, int, int]) -> bytes:
+    """A PNG of 32 x 32 pixels with 16 bits for each channel, which Pillow reads but cannot write."""
+    rows = (b"\0" + struct.pack(">3H", *colour) * 32) * 32
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    packed = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+class MakesFolder:
+    """Its pickle makes the folder `executed` in the working directory when it is read."""
+
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def with_pickle(bench: Bench, name: str) -> str:
+    """A file of weights whose pickle runs code."""
+    content = {"state_dict": MakesFolder()}
+    if name.endswith((".pth", ".pt", ".pt2")):
+        torch.save(content, bench.folder / name)
+    else:
+        bench.write(name, pickle.dumps(content))
+    return name
+
+
+def checkpoint(bench: Bench, change: Callable[[dict], dict]) -> dict:
+    """The entry of a timm network with a checkpoint of changed weights."""
+    save_file(change(bench.state()), bench.folder / "mine.safetensors")
+    return {"timm": "test_resnet", "checkpoint": "mine.safetensors", "classes": CLASSES, "size": 32}
+
+
+def logits_of(bench: Bench, values: str) -> dict:
+    """The entry of a classifier that answers with an expression of the images' mean brightness `b` (N,)."""
+    return bench.entry_point(
+        f"import torch\n\ndef load():\n    def logits(images):\n        b = images.mean((1, 2, 3))\n"
+        f"        return {values}\n    return logits\n"
+    )
+
+
+def truncated(bench: Bench) -> str:
+    name = bench.network()
+    path = bench.folder / name
+    path.write_bytes(path.read_bytes()[:5000])
+    return name
+
+
+def labelled(bench: Bench, lines: str, **options: object) -> list[str]:
+    bench.photos()
+    bench.write("labels.csv", f"file,label\n{lines}")
+    return bench.sample(labels="labels.csv", **options)
+
+
+def repeated_id(bench: Bench) -> list[str]:
+    image = {"bytes": encoded(noise()), "path": None}
+    bench.parquet("birds.parquet", image=[image, image], name=["a", "a"], label=["wren", "owl"])
+    return bench.sample(huggingface="birds.parquet", id_column="name", rows=2, shares={"test": 1})
+
+
+def unknown_to_classifier(bench: Bench) -> list[str]:
+    entry = bench.entry_point(BRIGHTNESS) | {"classes": ["frown", "grin"], "task": "hair"}
+    return bench.predict(entry)
+
+
+def damaged_table(bench: Bench) -> list[str]:
+    bench.write("images.parquet", bench.images.read_bytes()[:-100])
+    return bench.predict(bench.entry_point(BRIGHTNESS), images="images.parquet")
+
+
+def below_a_file(bench: Bench) -> str:
+    return bench.write("taken", "a file")
+
+
+def few(bench: Bench, **options: object) -> list[str]:
+    bench.photos()
+    return bench.sample(**options)
+
+
+STUDIES = [
+    StudyMistake(
+        "an unknown key",
+        GOOD + "shard_row: 2\n",
+        "tiny.yaml: unknown key 'shard_row'; did you mean 'shard_rows'?",
+    ),
+    StudyMistake(
+        "a value of the wrong type",
+        GOOD.replace("rows: 3", "rows: many"),
+        "tiny.yaml: dataset.rows: must be a whole number of at least 1, not 'many'.",
+    ),
+    StudyMistake(
+        "a value out of range",
+        GOOD.replace("size: 32", "size: 3"),
+        "tiny.yaml: dataset.size: must be a whole number from 32 to 256, not 3.",
+    ),
+    StudyMistake(
+        "a missing key",
+        GOOD.replace("study: tiny\n", ""),
+        "tiny.yaml: the key 'study' is missing; write for example study: mine",
+    ),
+    StudyMistake(
+        "an unknown method",
+        GOOD + "saliency: {map: {method: gradcam}}\n",
+        "tiny.yaml: saliency.map: there is no method 'gradcam'; did you mean 'grad-cam'?",
+    ),
+    StudyMistake(
+        "a method that is not named",
+        GOOD + "saliency: {map: {masks: 4}}\n",
+        "tiny.yaml: saliency.map: the key 'method' is missing; write for example method: fido",
+    ),
+    StudyMistake(
+        "a number where a section belongs",
+        GOOD + "saliency: {map: 3}\n",
+        "tiny.yaml: saliency.map: must be a section with keys such as method, not 3.",
+    ),
+    StudyMistake(
+        "an unknown option of a method",
+        GOOD + "saliency: {map: {method: fido, mask: 4}}\n",
+        "tiny.yaml: saliency.map: unknown key 'mask'; did you mean 'masks'?",
+    ),
+    StudyMistake(
+        "an oracle that is not defined",
+        GOOD + "oracles: [min]\n",
+        "tiny.yaml: oracles: there is no 'min'; did you mean 'mine'?",
+    ),
+    StudyMistake(
+        "two kinds of images",
+        GOOD.replace("world: shapes", "world: shapes, folder: photos"),
+        "tiny.yaml: dataset: a dataset has exactly one of the keys world, folder, huggingface, digits; here there are world and folder.",
+    ),
+    StudyMistake(
+        "no valid YAML",
+        "study: [",
+        "tiny.yaml is not readable as YAML: line 1, column 9: expected the node content, but found '<stream end>'; correct it there.",
+    ),
+    StudyMistake(
+        "a key that stands twice",
+        GOOD + "seed: 1\nseed: 2\n",
+        "tiny.yaml is not readable as YAML: line 5, column 1: the key 'seed' stands twice; correct it there.",
+    ),
+    StudyMistake(
+        "a folder of images that does not exist",
+        GOOD.replace("{world: shapes, size: 32, rows: 3}", "{folder: photos}"),
+        "dataset.folder: photos does not exist; set it to where your files are.",
+    ),
+]
+
+REFUSALS = [
+    Refusal(
+        "a folder of images that does not exist",
+        lambda bench: bench.sample(),
+        "the folder photos does not exist; set dataset.folder to the path of a folder of images.",
+    ),
+    Refusal(
+        "an empty folder of images",
+        lambda bench: (bench.folder / "photos").mkdir() or bench.sample(),
+        "the folder photos holds no images; put files into it whose names end in one of .bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp.",
+    ),
+    Refusal(
+        "a table of labels that does not exist",
+        lambda bench: few(bench, labels="labels.csv"),
+        "the label file labels.csv does not exist; give the path of a .csv, .tsv or .parquet file.",
+    ),
+    Refusal(
+        "an image that the table of labels names and that does not exist",
+        lambda bench: labelled(bench, "cats/1.png,cat\ncats/9.png,cat\n", unlisted="ignore"),
+        "labels.csv, line 3: the image photos/cats/9.png does not exist; correct or remove the row.",
+    ),
+    Refusal(
+        "an image twice in the table of labels",
+        lambda bench: labelled(bench, "cats/1.png,cat\ncats/1.png,cat\n", unlisted="ignore"),
+        "labels.csv names cats/1.png twice, in line 2 and line 3; remove one of the two rows.",
+    ),
+    Refusal(
+        "an id twice in a Hugging Face dataset",
+        repeated_id,
+        'the dataset "birds.parquet" has the id "a" twice in the column name, in rows 0 and 1 of train; set dataset.id_column to a column of unique ids, or leave it out.',
+    ),
+    Refusal(
+        "a label outside the classes of the dataset",
+        lambda bench: few(bench, classes=["cats", "birds"]),
+        'the folder photos has the label "dogs" in the file dogs/3.png, which is no class; correct it, or add it to dataset.classes: [cats, birds].',
+    ),
+    Refusal(
+        "a label that the classifier does not know",
+        unknown_to_classifier,
+        "the label 'blond' of the task hair is none of the 2 classes of mine (frown, grin); name the classes of both alike.",
+    ),
+    Refusal(
+        "fewer images than rows",
+        lambda bench: few(bench, rows=5),
+        "the folder photos (split test) has 3 images, but 5 are needed; set dataset.rows to 3 or fewer, or add images.",
+    ),
+    Refusal(
+        "a Hugging Face dataset on the hub, without a network",
+        lambda bench: bench.sample(huggingface="owner/birds", rows=2),
+        'the Hugging Face Hub cannot be reached and the dataset "owner/birds" is not in the cache; run once with a network, or set dataset.huggingface to a local path, for example data/birds.parquet.',
+    ),
+    Refusal(
+        "a file of weights that does not exist",
+        lambda bench: bench.identify({"file": "absent.safetensors"}),
+        "classifier 'mine': absent.safetensors does not exist; correct the path (relative paths count from the working directory), or download or train the network first.",
+    ),
+    Refusal(
+        "weights with another sha256 than the study says",
+        lambda bench: bench.identify({"file": bench.network(), "sha256": "0" * 64}),
+        "classifier 'mine': mine.safetensors has sha256 …, expected 0000…; get the file again, or correct `sha256` if the new file is meant.",
+    ),
+    Refusal(
+        "a file of weights that was cut short",
+        lambda bench: bench.predict({"file": truncated(bench)}),
+        "classifier 'mine': mine.safetensors is not a safetensors file, or is incomplete (…); get it again.",
+    ),
+    Refusal(
+        "a pickle that runs code, as a checkpoint",
+        lambda bench: bench.predict(
+            {"timm": "test_resnet", "checkpoint": with_pickle(bench, "mine.pth"), "classes": CLASSES}
+        ),
+        "classifier 'mine': mine.pth holds more than weights, and reading it could run code, so it was refused; save its state_dict alone, best as .safetensors.",
+    ),
+    Refusal(
+        "a pickle that runs code, named .safetensors",
+        lambda bench: bench.predict({"file": with_pickle(bench, "mine.safetensors")}),
+        "classifier 'mine': mine.safetensors is not a safetensors file, or is incomplete (…); get it again.",
+    ),
+    Refusal(
+        "a pickle that runs code, as an exported program",
+        lambda bench: bench.predict({"torch_export": with_pickle(bench, "mine.pt2"), "classes": CLASSES}),
+        "classifier 'mine': mine.pt2 cannot be read as an exported program (…): it is of another kind, incomplete, from another torch version, or holds code; save it again with torch.export.save.",
+    ),
+    Refusal(
+        "a pickle that runs code, as TorchScript",
+        lambda bench: bench.predict({"torchscript": with_pickle(bench, "mine.pt"), "classes": CLASSES}),
+        "classifier 'mine': mine.pt is not a TorchScript file, or is incomplete; save the network with torch.jit.save, or for weights alone give `timm: <architecture>` with `checkpoint: mine.pt`.",
+    ),
+    Refusal(
+        "a pickle that runs code, as ONNX",
+        lambda bench: bench.predict({"onnx": with_pickle(bench, "mine.onnx"), "classes": CLASSES}),
+        "classifier 'mine': onnxruntime cannot open mine.onnx (…); export it again, with an opset that this onnxruntime knows.",
+    ),
+    Refusal(
+        "a checkpoint that lacks weights",
+        lambda bench: bench.predict(
+            checkpoint(bench, lambda state: {key: value for key, value in state.items() if "layer4" not in key})
+        ),
+        "classifier 'mine': the weights in mine.safetensors do not fit the architecture: the file lacks layer4.0.conv1.weight, layer4.0.bn1.weight, layer4.0.bn1.bias and 15 more. Name the architecture that was trained, with its `options`.",
+    ),
+    Refusal(
+        "a checkpoint with weights besides",
+        lambda bench: bench.predict(checkpoint(bench, lambda state: {**state, "head.scale": torch.ones(1)})),
+        "classifier 'mine': the weights in mine.safetensors do not fit the architecture: the file has besides head.scale. Name the architecture that was trained, with its `options`.",
+    ),
+    Refusal(
+        "pretrained weights of timm, without a network",
+        lambda bench: bench.predict({"timm": "resnet18.a1_in1k"}),
+        "classifier 'mine': the pretrained weights of resnet18.a1_in1k are not in the cache and cannot be fetched (…); connect to the network once, or give a local file, such as `checkpoint: resources/weights.safetensors`.",
+    ),
+    Refusal(
+        "a network on the hub, without a network",
+        lambda bench: bench.predict({"timm": "hf-hub:owner/birds", "classes": CLASSES}),
+        "classifier 'mine': the pretrained weights of hf-hub:owner/birds are not in the cache and cannot be fetched (…); connect to the network once, or give a local file, such as `checkpoint: resources/weights.safetensors`.",
+    ),
+    Refusal(
+        "an architecture that timm does not have",
+        lambda bench: bench.predict({"timm": "resnet81"}),
+        "classifier 'mine': timm has no architecture 'resnet81'; did you mean 'resnet18'?",
+    ),
+    Refusal(
+        "an entry point that does not exist",
+        lambda bench: bench.predict({**bench.entry_point(BRIGHTNESS), "entry_point": "mine.py:laod"}),
+        "classifier 'mine': mine.py has no function 'laod'; did you mean 'load'?",
+    ),
+    Refusal(
+        "another number of logits than classes",
+        lambda bench: bench.predict(logits_of(bench, "torch.stack([b, b, b], 1)")),
+        "classifier 'mine' returned outputs of shape (…, 3), expected (N, 2) for its classes absent, present; give one class name for each output, in the network's order, or for a multi-label network the column to read, such as `output: {sigmoid: 0}`.",
+    ),
+    Refusal(
+        "logits that are NaN",
+        lambda bench: bench.predict(logits_of(bench, "torch.stack([b, b * float('nan')], 1)")),
+        "classifier 'mine' gave NaN or infinite logits for … images (first: row …), expected finite numbers; check its weights, mean, std and temperature.",
+    ),
+    Refusal(
+        "infinite logits",
+        lambda bench: bench.predict(logits_of(bench, "torch.stack([b, b / 0], 1)")),
+        "classifier 'mine' gave NaN or infinite logits for … images (first: row …), expected finite numbers; check its weights, mean, std and temperature.",
+    ),
+    Refusal(
+        "logits that are NaN for one image alone",
+        lambda bench: bench.predict(
+            logits_of(bench, "torch.stack([b, torch.where(b == b.max(), float('nan'), b)], 1)")
+        ),
+        "classifier 'mine' gave NaN or infinite logits for … images (first: row …), expected finite numbers; check its weights, mean, std and temperature.",
+    ),
+    Refusal(
+        "a method that needs gradients and a black box",
+        lambda bench: bench.saliency(
+            {**bench.entry_point(BRIGHTNESS), "differentiable": False}, {"method": "gradient"}
+        ),
+        "method 'gradient' needs gradients and classifier 'mine' gives none (it is a black box); use a method that asks for logits only, such as gcd or lime, or load the network by timm, torch_export, torchscript or entry_point.",
+    ),
+    Refusal(
+        "a table that was cut short",
+        damaged_table,
+        "images.parquet is no complete Parquet file; delete it and run again",
+    ),
+    Refusal(
+        "a table that does not exist",
+        lambda bench: bench.predict(bench.entry_point(BRIGHTNESS), images="absent.parquet"),
+        "absent.parquet: there is no such file; run the stage that writes the table images",
+    ),
+    Refusal(
+        "results that cannot be written",
+        lambda bench: few(bench, images=f"{below_a_file(bench)}/images.parquet"),
+        "taken/images.parquet cannot be written (File exists: taken); make its folder one in which files can be made, or run in another folder.",
+    ),
+    Refusal(
+        "a row store that cannot be written",
+        lambda bench: bench.predict(bench.entry_point(BRIGHTNESS), store=f"{below_a_file(bench)}/rows"),
+        "taken/rows/predict/logits-…/identity.json cannot be written (Not a directory: taken/rows/predict/logits-…); make its folder one in which files can be made, or run in another folder.",
+    ),
+    Refusal(
+        "a command that does not exist",
+        lambda bench: ["smaple"],
+        "there is no command or stage smaple; did you mean sample?",
+    ),
+]
+
+BROKEN = [
+    BrokenFile(
+        "a PNG that was cut short",
+        "dogs/cut.png",
+        lambda: encoded(noise())[:700],
+        "the pixels cannot be decoded: image file is truncated; get the file again",
+    ),
+    BrokenFile("a PNG of zero bytes", "dogs/empty.png", lambda: b"", "the file is empty (0 bytes); get it again"),
+    BrokenFile(
+        "a text with the name of an image",
+        "dogs/text.png",
+        lambda: b"not an image",
+        "the file is no JPEG, PNG, WEBP, BMP, TIFF or GIF image",
+    ),
+    BrokenFile(
+        "an animated GIF",
+        "dogs/moving.gif",
+        lambda: animated("GIF"),
+        "the file holds 2 frames; save the one that is meant as a still image",
+    ),
+    BrokenFile(
+        "an animated PNG",
+        "dogs/moving.png",
+        lambda: animated("PNG"),
+        "the file holds 2 frames; save the one that is meant as a still image",
+    ),
+    BrokenFile(
+        "an image 50,000 pixels wide",
+        "dogs/wide.png",
+        lambda: encoded(np.zeros((1, 50_000, 3), np.uint8)),
+        "the image has 50000 x 1 pixels, a side above 20,000; save a smaller copy",
+    ),
+    BrokenFile(
+        "floating-point pixels",
+        "dogs/float.tiff",
+        lambda: encoded(np.ones((32, 32), np.float32), "TIFF"),
+        "the pixels are floating-point numbers; save the image with 8 or 16 bits",
+    ),
+    BrokenFile(
+        "32-bit grey above 65,535",
+        "dogs/deep.tiff",
+        lambda: encoded(np.full((32, 32), 70_000, np.int32), "TIFF"),
+        "the grey values go beyond 16 bits; save the image with 8 or 16 bits",
+    ),
+]
+
+TRANSPARENT = np.full((32, 32, 4), (9, 99, 199, 0), np.uint8)
+ACCEPTED = [
+    Accepted(
+        "16-bit grey",
+        "cats/deep.png",
+        lambda: encoded(np.full((32, 32), 32_768, np.uint16)),
+        "scaled from 0..65535 to 0..255",
+        (128, 128, 128),
+    ),
+    Accepted(
+        "16-bit colour",
+        "cats/deep-colour.png",
+        lambda: deep_colour_png((32_768, 257, 65_535)),
+        "the upper 8 bits of each channel",
+        (128, 1, 255),
+    ),
+    Accepted(
+        "a CMYK JPEG",
+        "cats/cmyk.jpg",
+        lambda: encoded(Image.new("CMYK", (32, 32), (255, 0, 0, 0)), "JPEG", quality=95),
+        "converted to RGB without its colour profile",
+        (0, 255, 255),
+        tolerance=3,
+    ),
+    Accepted(
+        "transparent pixels",
+        "cats/transparent.png",
+        lambda: encoded(TRANSPARENT),
+        "the colour `dataset.background` shows through",
+        (255, 255, 255),
+    ),
+    Accepted("grey", "cats/grey.png", lambda: encoded(TRANSPARENT[:, :, 1]), "three equal channels", (99, 99, 99)),
+]
+
+
+def document() -> str:
+    """The page of the documentation, made from the cases."""
+    return "\n".join(
+        [
+            "# What is refused, and with which words",
+            "",
+            "A mistake ends a command with one sentence: what is wrong, where, and what to do. There is no traceback, the exit",
+            "status is not 0, and nothing appears where the result would have been. `…` stands for what differs between machines.",
+            "",
+            "## In a study file",
+            "",
+            "Found while the workflow is read, before anything runs; exit status 1.",
+            "",
+            *table("mistake", "sentence", [(case.what, case.sentence) for case in STUDIES]),
+            "",
+            "## In files, networks and places",
+            "",
+            "Found by the command that meets them (`sample`, `identify`, `predict`, ...); exit status 2.",
+            "",
+            *table("input", "sentence", [(case.what, case.sentence) for case in REFUSALS]),
+            "",
+            "## Single images that cannot be used",
+            "",
+            "They stay in the table of images as rows with `status: failed` and this reason, they are named in the report, and",
+            "the next image takes their place.",
+            "",
+            *table("file", "reason", [(case.what, case.reason) for case in BROKEN]),
+            "",
+            "## Inputs that are accepted",
+            "",
+            *table("input", "what becomes of it", [(case.what, case.choice) for case in ACCEPTED], quoted=False),
+            "| a classifier that changes its input in place | it is given a tensor of its own, so nothing else changes |",
+            "| an image that a metric has nothing to say of | a row with `status: unscored` and its reason; the metric counts these in a row of its own and is never NaN |",
+            "",
+        ]
+    )
+
+
+def table(left: str, right: str, rows: list[tuple[str, str]], quoted: bool = True) -> list[str]:
+    cells = [(what, as_code(said) if quoted else said) for what, said in rows]
+    return [f"| {left} | {right} |", "|---|---|", *(f"| {what} | {said} |" for what, said in cells)]
+
+
+def as_code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(), encoding="utf-8")

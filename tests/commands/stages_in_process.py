@@ -1,0 +1,91 @@
+"""The stages of a study called one after the other in this process, on the files that the workflow would name."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.study import load_study
+from pipeline.study.plan import Plan
+from tests.workflow.conftest import SMALL, TINY
+
+STUDY = {**TINY, "saliency": {**TINY["saliency"], "occlusion": {"method": "occlusion", "infill": "mean"}}}
+
+
+def write_tiny(name: str = "tiny", **sections: Any) -> Plan:
+    """Write the study `tiny`, perhaps under another name and with other sections, to the working directory."""
+    Path("studies").mkdir(exist_ok=True)
+    Path("small.py").write_text(SMALL, encoding="utf-8")
+    values = {**STUDY, "study": name, **sections}
+    Path(f"studies/{name}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    return Plan(load_study(name))
+
+
+def run_stages(plan: Plan) -> None:
+    """Run every stage of a study."""
+    for run in stages(plan):
+        run()
+
+
+def stages(plan: Plan) -> Iterator[Callable[[], None]]:
+    """The jobs of a study in their order."""
+    from pipeline.stages.identify import identify
+    from pipeline.stages.intervene import intervene
+    from pipeline.stages.metrics import metrics
+    from pipeline.stages.predict import predict
+    from pipeline.stages.report import report
+    from pipeline.stages.saliency import saliency
+    from pipeline.stages.sample import sample
+    from pipeline.stages.score import score
+    from pipeline.stages.score_saliency import score_saliency
+
+    def paths(files: list[str]) -> list[Path]:
+        return [Path(file) for file in files]
+
+    def part(table: str, stage: str, shard: str) -> Path:
+        return Path(plan.part(table, stage, shard))
+
+    images, changed = paths(plan.parts("images", "sample")), paths(plan.parts("interventions", "intervene"))
+    predictions, scores, store = paths(plan.parts("predictions", "predict")), paths(plan.scores()), Path(plan.store)
+    options, identities = plan.options, [Path(plan.identity(network)) for network in plan.networks]
+    classifiers = list(plan.study.classifiers)
+    yield lambda: identify(options("identify"), identities)
+    yield lambda: sample(options("sample"), "code", images)
+    for old, new, seen in zip(images, changed, predictions, strict=True):
+        yield lambda old=old, new=new: intervene(options("intervene"), "code", old, new)
+        yield lambda old=old, new=new, seen=seen: predict(options("predict"), "code", old, identities, store, seen, new)
+    for name in classifiers:
+        for shard in plan.explained_shards:
+            yield lambda name=name, shard=shard: saliency(
+                options("saliency"),
+                "code",
+                plan.explained_rows(shard),
+                part("images", "sample", shard),
+                part("predictions", "predict", shard),
+                name,
+                Path(plan.identity(name)),
+                store,
+                part("saliency", f"saliency/{name}", shard),
+            )
+    yield lambda: score(options("score"), "code", images, predictions, scores[0], changed)
+    for name, scored in zip(classifiers, scores[1:], strict=True):
+        yield lambda name=name, scored=scored: score_saliency(
+            options("score_saliency"), "code", images, paths(plan.maps_of(name)), scores[0], name, scored
+        )
+    yield lambda: metrics(options("metrics"), "code", scores, Path(plan.table("metrics")))
+    yield lambda: report(
+        options("report"), images, predictions, scores, Path(plan.table("metrics")), Path(plan.page), changed,
+        paths(plan.maps()),
+    )  # fmt: skip
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[Path]:
+    """Make a folder the working directory, on the CPU, while the block runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("COUNTERFACTORY_DEVICE", "cpu")
+        yield folder

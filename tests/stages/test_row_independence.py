@@ -1,0 +1,140 @@
+"""A row never depends on the shard that it is made in: every stage with rows per image, on a small real network."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from pipeline.stages import STAGES
+from pipeline.stages.sample import sample
+from pipeline.stages.score_saliency import score_saliency
+from pipeline.study import Study
+from pipeline.study.plan import Plan
+from pipeline.tables import read_provenance, read_table, write_table
+from tests.stages.conftest import Tables
+
+BY_IMAGE = ("sample", "intervene", "predict", "score", "saliency", "score_saliency")
+WITHOUT_ROWS_OF_IMAGES = ("train", "identify", "metrics", "report")
+FROM_OTHER_IMAGES = {"localisation_error_tuned"}  # its threshold is the best one for the other half of the images
+
+SHARDS = {"two shards": [[0, 1, 2], [3, 4]], "another order": [[3, 0, 4, 2, 1]], "another company": [[4, 1]]}
+NETWORK = """
+import torch
+
+
+def load():
+    torch.manual_seed(3)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.BatchNorm2d(4), torch.nn.SiLU(), torch.nn.AdaptiveAvgPool2d(4),
+        torch.nn.Flatten(), torch.nn.Linear(64, 2),
+    )
+"""
+METHODS = {
+    "fido": {"method": "fido", "infill": "random", "grid": 4, "masks": 2, "steps": 4, "warm_up": 1},
+    "integrated-gradients": {"method": "integrated-gradients", "steps": 4},
+    "random": {"method": "random"},
+}
+
+
+@dataclass(frozen=True)
+class Worked:
+    """The rows of every stage by their row_id."""
+
+    rows: dict[str, dict[str, dict]]
+
+    @classmethod
+    def through(cls, tables: Tables) -> "Worked":
+        """Run the stages on the images of a folder; nothing is looked up, since the folder has its own row store."""
+        made = {
+            "sample": tables.rows("images"),
+            "intervene": tables.intervene(),
+            "predict": tables.predict(),
+            "score": tables.score(),
+            "saliency": tables.saliency("small"),
+            "score_saliency": tables.score_saliency("small"),
+        }
+        return cls({stage: {row["row_id"]: row for row in rows} for stage, rows in made.items()})
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """Makes the plan of a study of portraits; sections can be replaced."""
+    path = tmp_path_factory.mktemp("network") / "small.py"
+    path.write_text(NETWORK, encoding="utf-8")
+    entry = {"entry_point": f"{path}:load", "task": "smile", "classes": ["absent", "present"]}
+
+    def make(rows=5, **sections):
+        dataset = {"world": "portraits", "size": 32, "rows": rows}
+        sections = {"saliency": METHODS, "evaluation": {"infills": ["random"]}, **sections}
+        values = {"study": "tiny", "dataset": dataset, "classifiers": {"small": entry}, **sections}
+        return Plan(Study.model_validate(values))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def together(plan, tmp_path_factory):
+    """All five images in one shard, and its folder."""
+    tables = Tables(tmp_path_factory.mktemp("together"), plan())
+    tables.sample()
+    return tables, Worked.through(tables)
+
+
+@pytest.fixture(scope="module", params=SHARDS)
+def apart(request, plan, together, tmp_path_factory):
+    """The same images in other shards: their rows by stage."""
+    whole, _ = together
+    images, told = read_table(whole.path("images"), "images"), read_provenance(whole.path("images"))
+    rows = {stage: {} for stage in BY_IMAGE}
+    for shard in SHARDS[request.param]:
+        tables = Tables(tmp_path_factory.mktemp("shard"), plan())
+        write_table(tables.path("images"), "images", images.take(shard), told)
+        for stage, made in Worked.through(tables).rows.items():
+            rows[stage] |= made
+    return rows
+
+
+def test_every_stage_says_whether_it_has_rows_of_images():
+    assert set(STAGES) == {*BY_IMAGE, *WITHOUT_ROWS_OF_IMAGES}, "name a new stage here, and run it in Worked.through"
+
+
+@pytest.mark.parametrize("stage", BY_IMAGE)
+def test_a_row_is_the_same_to_the_last_bit_whatever_the_shard(stage, apart, together):
+    _, worked = together
+    images = {row["image_id"] for row in apart["sample"].values()}
+    expected = {key: row for key, row in worked.rows[stage].items() if row["image_id"] in images}
+    assert len(expected) >= len(images)
+    assert decided_alone(apart[stage]) == decided_alone(expected)
+
+
+def decided_alone(rows):
+    return {key: row for key, row in rows.items() if row.get("metric") not in FROM_OTHER_IMAGES}
+
+
+@pytest.mark.parametrize(("rows", "shard_rows"), [(5, 2), (8, 3)])
+def test_an_image_is_the_same_in_whichever_part_and_however_many_there_are(rows, shard_rows, plan, together, tmp_path):
+    _, worked = together
+    chosen = plan(rows, shard_rows=shard_rows)
+    parts = [tmp_path / f"{shard}.parquet" for shard in chosen.shards]
+    sample(chosen.options("sample"), "code", parts)
+    assert read_table(parts, "images").to_pylist()[:5] == list(worked.rows["sample"].values())
+
+
+def test_scores_of_maps_are_the_same_from_one_part_and_from_several(plan, together, tmp_path):
+    tables, worked = together
+    parts = {}
+    for name in ("images", "saliency"):
+        table, told = read_table(tables.path(name), name), read_provenance(tables.path(name))
+        first = [index for index, image in enumerate(table["image_id"].to_pylist()) if image in first_images(worked)]
+        others = [index for index in range(len(table)) if index not in first]
+        parts[name] = [tmp_path / f"{name}-{part}.parquet" for part in (0, 1)]
+        for path, rows in zip(parts[name], (first, others), strict=True):
+            write_table(path, name, table.take(rows), told)
+    path = tmp_path / "scores.parquet"
+    options = plan().options("score_saliency")
+    score_saliency(options, "code", parts["images"], parts["saliency"], tables.path("scores"), "small", path)
+    found = {row["row_id"]: row for row in read_table(path, "scores").to_pylist()}
+    assert found == worked.rows["score_saliency"]
+
+
+def first_images(worked):
+    return [row["image_id"] for row in worked.rows["sample"].values()][:3]

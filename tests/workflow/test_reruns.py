@@ -1,0 +1,359 @@
+"""What reruns and what does not: each promise on real runs, and on dry runs where what would run is enough to know.
+
+One copy of the workflow goes through a sequence of changes; a step tells which rules ran and what they computed.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from pipeline.commands.workflow import command, environment
+from pipeline.fingerprint import module_digests
+from pipeline.stages import STAGES
+from pipeline.study import load_study
+from pipeline.study.plan import Plan
+from pipeline.tables import read_table
+from tests.workflow.conftest import SMALL, TINY, Workflow, add_tiny_study
+
+STAGES_RUN = [stage for stage in STAGES if stage != "train"]  # the study trains nothing
+KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
+FROM_SALIENCY = ["saliency", "score_saliency", "metrics", "report"]
+EDIT = "\nEDITED = True\n"
+PHOTOS = {
+    "study": "photos",
+    "dataset": {"folder": "photos", "size": 32, "rows": 4, "shares": {"test": 1}},
+    "explained_rows": 4,
+    **{section: TINY[section] for section in ("classifiers", "saliency", "evaluation")},
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run: the rules of its jobs, the rows computed by stage, the rows new to the store by (stage, algorithm)."""
+
+    rules: list[str]
+    computed: Counter[str]
+    stored: Counter[tuple[str, str]]
+    why: str = ""
+
+
+def asked(workflow: Workflow, study: str, *arguments: str, profile: str = "laptop", **variables: str):
+    """Run Snakemake on a study, with some environment variables set."""
+    process = subprocess.run(
+        command(study, profile, [*arguments, "--quiet", "host"]),
+        cwd=workflow.folder,
+        env={**environment(), "COUNTERFACTORY_DEVICE": "cpu", "OMP_NUM_THREADS": "1", **variables},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert process.returncode == 0, process.stderr + process.stdout
+    return process
+
+
+def planned(workflow: Workflow, study: str = "tiny", **options: str) -> list[str]:
+    """The rules of the jobs that would run, each once."""
+    return list(dict.fromkeys(workflow.rules(asked(workflow, study, "--dry-run", **options))))
+
+
+def why(workflow: Workflow, study: str = "tiny") -> str:
+    """What `make why` says."""
+    process = subprocess.run(
+        [sys.executable, "-m", "pipeline", "why", "--study", study],
+        cwd=workflow.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def run(workflow: Workflow, study: str = "tiny", why: str = "", **variables: str) -> Step:
+    """Run a study and tell what that computed."""
+    costs = workflow.results(study) / "costs"
+    for file in costs.glob("*.parquet"):
+        file.unlink()
+    before = stored(workflow)
+    process = asked(workflow, study, **variables)
+    computed = Counter()
+    for row in read_table(sorted(costs.glob("*.parquet")), "costs").to_pylist():
+        computed[row["stage"]] += row["rows_computed"]
+    return Step(workflow.rules(process), +computed, stored(workflow) - before, why)
+
+
+def stored(workflow: Workflow) -> Counter[tuple[str, str]]:
+    """Rows in the row store by stage and algorithm."""
+    rows = Counter()
+    for file in workflow.folder.glob("results/rows/*/*/*.parquet"):
+        algorithm = file.parent.name.rpartition("-")[0]
+        rows[file.parent.parent.name, algorithm] += pyarrow.parquet.read_metadata(file).num_rows
+    return rows
+
+
+def after(stage: str, arrows: list[tuple[str, str]]) -> set[str]:
+    """A stage and all that depends on it, directly or not."""
+    reached = {stage}
+    while more := {end for start, end in arrows if start in reached} - reached:
+        reached |= more
+    return reached - {"all"}
+
+
+@contextlib.contextmanager
+def edited(*files: Path) -> Iterator[None]:
+    """Append a statement to modules for the time of a block."""
+    before = {file: file.read_bytes() for file in files}
+    for file, source in before.items():
+        file.write_bytes(source + EDIT.encode())
+    try:
+        yield
+    finally:
+        for file, source in before.items():
+            file.write_bytes(source)
+
+
+@contextlib.contextmanager
+def replaced(workflow: Workflow, **sections: Any) -> Iterator[None]:
+    """Replace sections of the study `tiny` for the time of a block."""
+    study = workflow.read_study("tiny")
+    workflow.write_study({**study, **sections})
+    try:
+        yield
+    finally:
+        workflow.write_study(study)
+
+
+def change_every_comment(workflow: Workflow) -> int:
+    """Change the docstrings of all modules and append a comment to each; returns how many docstrings."""
+    changed = 0
+    for file in workflow.folder.glob("pipeline/**/*.py"):
+        text, count = re.subn(r'^( *""")(?=\w)', r"\1Said otherwise. ", file.read_text("utf-8"), flags=re.MULTILINE)
+        file.write_text(text + "\n# A comment.\n", "utf-8")
+        changed += count
+    return changed
+
+
+@pytest.fixture(scope="module")
+def finished(new_workflow) -> Workflow:
+    """The study `tiny` after its run; tests leave it as they find it, up to date."""
+    workflow = new_workflow("reruns")
+    add_tiny_study(workflow)
+    first = run(workflow)
+    assert set(first.rules) == set(STAGES_RUN) and first.stored["saliency", "fido"] == 5
+    return workflow
+
+
+@pytest.fixture(scope="module")
+def arrows(finished) -> list[tuple[str, str]]:
+    """Which rule takes its input from which, as Snakemake draws them."""
+    drawn = asked(finished, "tiny", "--rulegraph").stdout
+    names = dict(re.findall(r'^\s*(\d+)\[label = "(\w+)"', drawn, re.MULTILINE))
+    return [(names[start], names[end]) for start, end in re.findall(r"^\s*(\d+) -> (\d+)$", drawn, re.MULTILINE)]
+
+
+# What runs nothing
+
+
+def test_touching_every_file_reruns_nothing(finished):
+    touched = 0
+    for root, folders, names in os.walk(finished.folder):
+        folders[:] = [name for name in folders if name not in (".snakemake", "__pycache__")]
+        for file in (Path(root, name) for name in names):
+            os.utime(file)
+            touched += 1
+    assert touched > 100
+    assert planned(finished) == []
+
+
+def test_comments_and_docstrings_of_all_modules_rerun_nothing(finished):
+    sources = {file: file.read_bytes() for file in finished.folder.glob("pipeline/**/*.py")}
+    assert change_every_comment(finished) > 300
+    assert planned(finished) == []
+    for file, source in sources.items():
+        file.write_bytes(source)
+
+
+def test_another_profile_or_device_reruns_nothing(finished):
+    assert planned(finished, profile="gpu", COUNTERFACTORY_DEVICE="cuda") == []
+    assert planned(finished, profile="slurm", CUDA_VISIBLE_DEVICES="1") == []
+
+
+def test_another_title_writes_the_report_again_and_nothing_else(finished):
+    with replaced(finished, report={"title": "Another"}):
+        assert planned(finished) == ["report"]
+
+
+def test_results_do_not_stand_for_a_network_whose_file_does_not_exist(finished):
+    with replaced(finished, classifiers={"small": {**TINY["classifiers"]["small"], "entry_point": "absent.py:load"}}):
+        refused = finished.run("tiny", "--dry-run")
+    assert refused.returncode == 1
+    sentence = "the network small: absent.py does not exist; set its entry to where the file is."
+    assert sentence in refused.stdout + refused.stderr
+
+
+# What runs when code changes
+
+
+@pytest.mark.parametrize("stage", STAGES_RUN)
+def test_editing_a_stage_reruns_it_and_what_depends_on_it_alone(finished, arrows, stage):
+    with edited(finished.folder / "pipeline" / "stages" / f"{stage}.py"):
+        assert set(planned(finished)) == after(stage, arrows)
+
+
+def test_the_modules_that_a_job_runs_are_those_that_decide_whether_it_reruns(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    plan = Plan(load_study("tiny"))
+    jobs = read_table(sorted(finished.results("tiny").glob("costs/*.parquet")), "costs")
+    noted = dict(zip(jobs["stage"].to_pylist(), jobs["modules"].to_pylist(maps_as_pydicts="strict"), strict=True))
+    assert set(noted) == set(STAGES_RUN) - {"identify"}  # it keeps no account
+    for stage, modules in noted.items():
+        imported = {name for name in modules if not name.startswith("pipeline.commands")}
+        assert imported == set(module_digests(plan.modules(stage))), stage
+
+
+# What is computed when something changes
+
+
+@pytest.fixture(scope="module")
+def steps(finished) -> dict[str, Step]:
+    """What a sequence of changes runs and computes, each on top of those before."""
+    study = finished.read_study("tiny")
+    methods = study["saliency"]
+    taken = {"up to date": Step([], Counter(), Counter(), why(finished))}
+
+    with (finished.folder / "pipeline" / "explain" / "fido.py").open("a") as module:
+        module.write(EDIT)
+    taken["explainer edited"] = run(finished, why=why(finished))
+
+    finished.write_study({**study, "saliency": {**methods, "fido": {**methods["fido"], "steps": 4}}})
+    taken["option changed"] = run(finished, why=why(finished))
+
+    for file in finished.folder.glob("pipeline/stages/*.py"):
+        smaller = re.sub(r"^(BATCH|STORED_AT_ONCE) = \d+", r"\1 = 2", file.read_text("utf-8"), flags=re.MULTILINE)
+        file.write_text(smaller + EDIT, "utf-8")
+    renamed = {"fido": methods["fido"], "chance": methods["random"]}
+    finished.write_study({**study, "shard_rows": 5, "saliency": renamed})
+    taken["nothing new"] = run(finished, COUNTERFACTORY_DEVICE="cpu:0")
+
+    (finished.folder / "other.py").write_text(SMALL.replace("manual_seed(3)", "manual_seed(4)"), "utf-8")
+    entry = study["classifiers"]["small"]
+    more = {
+        "dataset": {**study["dataset"], "rows": 6},
+        "explained_rows": 6,
+        "classifiers": {"small": entry, "other": {**entry, "entry_point": "other.py:load"}},
+        "saliency": {**renamed, "occlusion": {"method": "occlusion"}},
+    }
+    finished.write_study({**study, "shard_rows": 6, **more})
+    taken["more of all"] = run(finished)
+    return taken
+
+
+def test_editing_an_explainer_computes_its_rows_alone(steps):
+    step = steps["explainer edited"]
+    assert list(dict.fromkeys(step.rules)) == FROM_SALIENCY
+    assert step.computed.total() == 5 and step.stored == {("saliency", "fido"): 5}
+
+
+def test_changing_an_option_of_a_method_computes_its_rows_alone(steps):
+    step = steps["option changed"]
+    assert list(dict.fromkeys(step.rules)) == FROM_SALIENCY
+    assert step.computed.total() == 5 and step.stored == {("saliency", "fido"): 5}
+
+
+def test_edited_stages_other_batches_and_shards_new_names_and_an_option_set_back_compute_nothing(steps):
+    step = steps["nothing new"]
+    assert set(step.rules) == set(STAGES_RUN) and step.rules.count("saliency") == 1
+    assert set(step.computed) <= KEEP_NO_ROWS
+    assert not step.stored
+
+
+def test_a_new_method_classifier_and_image_compute_the_new_rows_alone(steps, finished):
+    step = steps["more of all"]
+    tables = finished.results("tiny") / "tables"
+    images, changes = (
+        read_table(tables / part / "part-000.parquet", name)["image_id"].to_pylist()
+        for name, part in (("images", "images/sample"), ("interventions", "interventions/intervene"))
+    )
+    seen_by_other = len(images) + len(changes)
+    seen_anew_by_small = 1 + changes.count(images[-1])
+    assert len(images) == 6 and len(set(changes)) == 6
+    assert step.stored == {
+        ("predict", "logits"): seen_by_other + seen_anew_by_small,
+        ("saliency", "fido"): 6 + 1,
+        ("saliency", "random"): 6 + 1,
+        ("saliency", "occlusion"): 6 + 6,
+    }
+    assert step.computed["saliency"] == 7 + 7 + 12
+    assert step.computed["predict"] == step.stored["predict", "logits"]
+
+
+def test_why_tells_what_would_run_and_because_of_what(steps):
+    assert steps["up to date"].why.startswith("Nothing to do: ")
+    lines = steps["explainer edited"].why.splitlines()
+    assert lines[0] == "5 jobs would run."
+    assert "saliency of small, parts 000 and 001: the code of pipeline.explain.fido changed" in lines
+    assert "score_saliency of small: its input saliency/small will be made anew" in lines
+    option = "the option methods.fido.steps is 3 in the table and 4 in the study"
+    assert f"saliency of small, parts 000 and 001: {option}" in steps["option changed"].why.splitlines()
+
+
+# Own images
+
+
+def save_noise(file: Path, seed: int, side: int = 32) -> None:
+    """An image of random pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(file)
+
+
+@pytest.fixture(scope="module")
+def photos(new_workflow) -> Workflow:
+    """A study of four images in a folder, after its run."""
+    workflow = new_workflow("photos")
+    add_tiny_study(workflow)
+    for index, name in enumerate(("dark/a", "dark/b", "light/c", "light/d")):
+        save_noise(workflow.folder / "photos" / f"{name}.png", index)
+    workflow.write_study(PHOTOS)
+    assert run(workflow, "photos").computed == {"predict": 4, "saliency": 8}
+    return workflow
+
+
+@pytest.fixture(scope="module")
+def changed_photo(photos) -> Step:
+    """What runs after one of the images became another."""
+    save_noise(photos.folder / "photos" / "light" / "c.png", 9)
+    return run(photos, "photos", why=why(photos, "photos"))
+
+
+def test_a_changed_image_computes_its_own_rows_alone(changed_photo):
+    assert set(changed_photo.rules) == {"sample", "predict", "saliency", "score", *FROM_SALIENCY}
+    assert changed_photo.computed == {"predict": 1, "saliency": 2}
+
+
+def test_why_names_the_image_that_changed(changed_photo):
+    assert "sample: the file photos/light/c.png changed" in changed_photo.why.splitlines()
+
+
+def test_an_image_of_another_size_is_noticed_though_it_is_older_than_the_results(photos, changed_photo):
+    file = photos.folder / "photos" / "dark" / "a.png"
+    before, times = file.read_bytes(), file.stat()
+    save_noise(file, 5, side=40)
+    os.utime(file, (0, 0))
+    assert planned(photos, "photos")[0] == "sample"
+    file.write_bytes(before)
+    os.utime(file, (times.st_atime, times.st_mtime))
+    assert planned(photos, "photos") == []

@@ -1,0 +1,357 @@
+"""Whatever is killed, and whenever: the same command goes on, computes no row again and ends with the same tables."""
+
+import contextlib
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from pipeline.commands.holder import is_held, read_holder
+from pipeline.stages import STAGES
+from pipeline.tables import read_table, unpack
+from tests.workflow.conftest import add_tiny_study
+from tests.workflow.killed import run_stage
+
+RUN = [sys.executable, "-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
+STORING = ("predict", "saliency")
+TESTED = [stage for stage in STAGES if stage != "train"]  # every stage that the study tiny runs
+SMALL = '''
+"""Small, and open to mischief: files beside it make it fail where a gradient is asked for."""
+
+from pathlib import Path
+
+import torch
+
+from pipeline.errors import RowFailure
+
+
+class Small(torch.nn.Sequential):
+    def forward(self, images):
+        if images.requires_grad and Path("asleep").exists():
+            raise RowFailure({0: "the classifier is asleep"})
+        if images.requires_grad and Path("cramped").exists() and len(images) > int(Path("cramped").read_text()):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if images.requires_grad and Path("full").exists():
+            bytearray(2**62)
+        return super().forward(images)
+
+
+def load():
+    torch.manual_seed(3)
+    return Small(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(),
+        torch.nn.Linear(64, 2),
+    ).eval()
+'''
+
+
+def environment():
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "COUNTERFACTORY_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+
+
+def call(folder, *command, timeout=600):
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout)
+
+
+def results(folder):
+    """The sha256 of everything that a run made for a reader: tables, identities and page; by path."""
+    study = folder / "results" / "studies" / "tiny"
+    files = [path for path in study.rglob("*") if path.suffix in (".parquet", ".json", ".html")]
+    return {
+        str(path.relative_to(study)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+        if "costs" not in path.parts
+    }
+
+
+def assert_whole(folder):
+    """Every table and batch of rows that can be seen can be read to its end."""
+    for path in (folder / "results").rglob("*.parquet"):
+        if not path.name.startswith("."):
+            pyarrow.parquet.read_table(path, page_checksum_verification=True)
+
+
+def rows_computed(folder, arguments):
+    """How many rows the job that wrote a file computed, rather than found."""
+    study = folder / "results" / "studies" / "tiny"
+    part = "-".join((folder / arguments[-1]).relative_to(study).with_suffix("").parts)
+    (row,) = read_table(study / "costs" / f"{part}.parquet", "costs").to_pylist()
+    return row["rows_computed"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(new_workflow):
+    """A folder with the workflow and the study tiny, in which a run came to its end."""
+    workflow = new_workflow("undisturbed")
+    add_tiny_study(workflow)
+    (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
+    process = call(workflow.folder, *RUN)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[-1] == "Report: results/studies/tiny/report/index.html"
+    return workflow.folder
+
+
+@pytest.fixture(scope="module")
+def jobs(undisturbed):
+    """The arguments of `python -m pipeline` of one job of every stage."""
+    planned = call(
+        undisturbed, *[sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds"],
+        *["--profile", "envs/laptop", "--quiet", "host", "--config", "study=tiny"],
+    )  # fmt: skip
+    lines = re.findall(r"python -m pipeline (.*) 2> ", planned.stdout + planned.stderr)
+    every = sorted(map(shlex.split, lines), key=lambda arguments: arguments[-1], reverse=True)
+    return {arguments[0]: arguments for arguments in every}
+
+
+@pytest.fixture
+def prepared(undisturbed, jobs, tmp_path):
+    """Makes a folder as it is when a job of a stage is to run: its outputs and its rows are not there."""
+
+    def prepare(stage):
+        shutil.copy2(undisturbed / "small.py", tmp_path)
+        shutil.copytree(undisturbed / "results", tmp_path / "results")
+        for output in outputs_of(jobs[stage]):
+            (tmp_path / output).unlink()
+        shutil.rmtree(tmp_path / "results" / "rows" / stage, ignore_errors=True)
+        return tmp_path
+
+    return prepare
+
+
+def outputs_of(arguments):
+    """The files after the last option: a rule names what it writes at the end."""
+    last = max(index for index, argument in enumerate(arguments) if argument.startswith("--"))
+    return arguments[last + 1 :]
+
+
+def test_every_stage_of_the_study_is_killed_here(jobs):
+    assert sorted(jobs) == sorted(TESTED)
+
+
+@pytest.mark.parametrize(
+    ("stage", "moment"),
+    [(stage, moment) for stage in TESTED for moment in ("started", "table")] + [(stage, "rows") for stage in STORING],
+)
+def test_a_stage_that_is_killed_leaves_nothing_torn_and_goes_on_where_it_was(
+    stage, moment, undisturbed, jobs, prepared
+):
+    folder = prepared(stage)
+    status, said = run_stage(folder, jobs[stage], moment)
+    assert status == -signal.SIGKILL, said
+    assert not (folder / outputs_of(jobs[stage])[-1]).exists()
+    assert_whole(folder)
+    status, said = run_stage(folder, jobs[stage])
+    assert status == 0, said
+    assert results(folder) == results(undisturbed)
+    if stage in STORING and moment != "started":
+        asked = rows_computed(undisturbed, jobs[stage])
+        # The logits of one network are one batch, the maps of two methods are two.
+        lost = asked // 2 if (stage, moment) == ("saliency", "rows") else 0
+        assert rows_computed(folder, jobs[stage]) == lost < asked
+
+
+# The machine lets the job down
+
+
+def test_a_full_disk_ends_the_job_with_one_sentence_and_leaves_nothing_half_written(prepared, jobs):
+    folder = prepared("saliency")
+    rows = folder / "results" / "rows" / "saliency"
+    rows.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(rows)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can make a disk that is full")
+    try:
+        status, said = run_stage(folder, jobs["saliency"])
+        assert_whole(folder)
+        assert not (folder / jobs["saliency"][-1]).exists()
+    finally:
+        subprocess.run(["umount", str(rows)], check=True)
+    assert status == 2 and "Traceback" not in said
+    assert "the disk is full; free some room" in said.splitlines()[-1]
+
+
+def test_a_file_that_may_not_grow_ends_the_job_and_the_next_one_goes_on(prepared, jobs, undisturbed):
+    folder = prepared("sample")
+    status, said = run_stage(folder, jobs["sample"], file_bytes=4096)
+    assert status == 2 and "ulimit -f" in said.splitlines()[-1] and "Traceback" not in said
+    assert_whole(folder)
+    assert not any((folder / output).exists() for output in outputs_of(jobs["sample"]))
+    assert run_stage(folder, jobs["sample"])[0] == 0
+    assert results(folder) == results(undisturbed)
+
+
+def test_too_little_memory_ends_the_job_with_one_sentence(prepared, jobs):
+    folder = prepared("saliency")
+    (folder / "full").touch()
+    status, said = run_stage(folder, jobs["saliency"])
+    assert status == 2 and said.splitlines()[-1].startswith("there is not enough memory") and "Traceback" not in said
+    assert not (folder / jobs["saliency"][-1]).exists()
+
+
+def test_a_card_with_too_little_memory_gets_smaller_batches_until_they_fit(prepared, jobs, undisturbed):
+    folder = prepared("saliency")
+    (folder / "cramped").write_text("50")
+    status, said = run_stage(folder, jobs["saliency"])
+    assert status == 0 and "96 rows do not fit" in said and "going on with 48" in said
+    assert "48 rows" not in said
+    maps = [read_maps(each / jobs["saliency"][-1]) for each in (folder, undisturbed)]
+    assert maps[0].keys() == maps[1].keys()
+    for name, drawn in maps[0].items():
+        assert drawn == pytest.approx(maps[1][name], abs=1e-4)
+    (folder / "cramped").write_text("0")
+    (folder / jobs["saliency"][-1]).unlink()
+    shutil.rmtree(folder / "results" / "rows" / "saliency")
+    status, said = run_stage(folder, jobs["saliency"])
+    assert status == 2 and said.splitlines()[-1].startswith("one row alone does not fit into the memory")
+
+
+def read_maps(path):
+    return {
+        row["row_id"]: unpack("saliency", "map", row["map"], row["shape"])
+        for row in read_table(path, "saliency").to_pylist()
+    }
+
+
+# A run is killed
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undisturbed, jobs, tmp_path):
+    folder = tmp_path / "killed"
+    shutil.copytree(undisturbed, folder, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    with begun(folder) as first:
+        wait_for(lambda: "saliency small fido" in said(folder), first)
+        orphan = stage_process(first.pid)
+        os.kill(orphan, signal.SIGSTOP)  # so that it is still there when the next run looks
+        holder = read_holder(folder / "results")
+        assert holder.process == first.pid and holder.study == "tiny"
+        refused = call(folder, *RUN)
+        assert refused.returncode == 2
+        assert refused.stderr == (
+            f"results/ is held by process {first.pid} on {holder.host}, which runs the study tiny since {holder.since}"
+            " UTC; wait until it ends, or stop it and run again\n"
+        )
+        first.kill()
+    assert_whole(folder)
+    with begun(folder) as second:
+        wait_for(lambda: "waiting for them to end" in said(folder), second)
+        assert not (folder / jobs["saliency"][-1]).exists()
+        os.kill(orphan, signal.SIGCONT)
+        wait_for((folder / jobs["saliency"][-1]).exists, second)
+        os.killpg(second.pid, signal.SIGINT)  # as Ctrl-C does
+    assert second.returncode not in (0, None)
+    assert not is_held(folder / "results")
+    assert_whole(folder)
+    # What Snakemake knew is gone, and a table of another study stands where a good one is expected.
+    shutil.rmtree(folder / ".snakemake")
+    part = folder / jobs["saliency"][-1]
+    stale = [each for each in undisturbed.glob("results/**/saliency/small/*.parquet") if each.name != part.name]
+    shutil.copyfile(stale[0], part)
+    last = call(folder, *RUN)
+    assert last.returncode == 0, last.stderr
+    assert results(folder) == results(undisturbed)
+    for stage in STORING:
+        assert rows_computed(folder, jobs[stage]) == 0
+
+
+def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True, symlinks=True)
+    (tmp_path / "results/studies/tiny/report/index.html").unlink()
+    code = "from pipeline.commands.holder import *; hold(RESULTS, 'other'); print('ready', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holding:
+        assert holding.stdout.readline() == "ready\n"
+        refused = call(
+            tmp_path, *[sys.executable, "-m", "snakemake", "--profile", "envs/laptop", "--config", "study=tiny"]
+        )
+        holding.kill()
+    said = refused.stdout + refused.stderr
+    assert refused.returncode == 1 and "Traceback" not in said
+    assert said.count(f"results/ is held by process {holding.pid} on") == 1
+    assert not (tmp_path / "results/studies/tiny/report/index.html").exists()
+
+
+def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path):
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True, symlinks=True)
+    (tmp_path / jobs["saliency"][-1]).unlink()
+    shutil.rmtree(tmp_path / "results" / "rows" / "saliency")
+    (tmp_path / "asleep").touch()
+    assert run_stage(tmp_path, jobs["saliency"])[0] == 0
+    (tmp_path / "asleep").unlink()
+    failed = [row for row in read_table(tmp_path / jobs["saliency"][-1], "saliency").to_pylist() if row["reason"]]
+    assert failed and {row["method"] for row in failed} == {"fido"}
+    retried = call(tmp_path, *[each if each != "run" else "retry" for each in RUN])
+    assert retried.returncode == 0, retried.stderr
+    number = len(failed)
+    assert f"saliency: {number} failed rows forgotten (the classifier is asleep)\n" in retried.stdout
+    assert results(tmp_path) == results(undisturbed)
+    assert rows_computed(tmp_path, jobs["saliency"]) == number
+    idle = call(tmp_path, *[each if each != "run" else "retry" for each in RUN])
+    assert (idle.returncode, idle.stdout) == (0, "No row of the study tiny has failed; there is nothing to retry.\n")
+
+
+def test_trained_weights_are_not_trained_again_where_snakemake_knows_nothing(new_workflow):
+    workflow = new_workflow("trained")
+    photographs, weights = workflow.folder / "photographs", workflow.folder / "resources/classifiers/mine.safetensors"
+    photographs.mkdir()
+    weights.parent.mkdir(parents=True)
+    for path in (weights, weights.with_suffix(".md"), photographs / "younger.png"):
+        path.write_bytes(b"content")
+    os.utime(weights, (1.5e9, 1.5e9))
+    os.utime(weights.with_suffix(".md"), (1.5e9, 1.5e9))
+    dataset = {"folder": "photographs", "size": 32}
+    recipe = {"dataset": dataset, "tasks": ["label"], "architecture": "resnet18", "steps": 1}
+    study = {"study": "tiny", "dataset": {"world": "shapes", "size": 32, "rows": 3}, "training": {"mine": recipe}}
+    workflow.write_study({**study, "classifiers": {"small": {"trained": "mine"}}})
+    planned = call(workflow.folder, *RUN, "--dry-run")
+    assert planned.returncode == 0, planned.stdout
+    because = planned.stdout.partition("Reasons:")[2].partition("missing provenance")[0]
+    assert "predict" in because and "train" not in because
+
+
+@contextlib.contextmanager
+def begun(folder):
+    """A run in a process group of its own, which is gone in the end; what it says goes to the file `said`."""
+    with open(folder / "said", "w") as said:
+        process = subprocess.Popen(RUN, cwd=folder, env=environment(), stdout=said, stderr=said, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.wait(120)
+
+
+def said(folder):
+    return (folder / "said").read_text(encoding="utf-8")
+
+
+def wait_for(happened, process, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def stage_process(ancestor):
+    """The process of the stage that a run is at."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    for process in parents:
+        lineage = [process]
+        while lineage[-1] in parents:
+            lineage.append(parents[lineage[-1]])
+        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0") if ancestor in lineage[1:] else []
+        if words[1:3] == [b"-m", b"pipeline"]:
+            return process
+    raise AssertionError("no stage is running")
