@@ -34,7 +34,7 @@ class FailedRow:
 def retry(study: str = "default", profile: str = "laptop") -> None:
     """Forget the rows of a study that failed, and compute them again with all that follows from them."""
     plan = Plan(load_study(study))
-    take_over(study, profile)
+    take_over(plan, study, profile)
     failed = failed_rows(plan)
     if not failed:
         print(f"No row of the study {plan.study.study} has failed; there is nothing to retry.")

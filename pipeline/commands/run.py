@@ -7,10 +7,13 @@ from pathlib import Path
 import yaml
 
 from pipeline.commands.holder import RESULTS, await_jobs, hold, is_held
+from pipeline.commands.leftovers import stray_parts, swapped_weights
 from pipeline.commands.records import SNAKEMAKE, make_anew, note_path, without_record
 from pipeline.commands.slurm import cancel_orphans
 from pipeline.commands.workflow import become_snakemake
 from pipeline.errors import UserError, nearest
+from pipeline.study import load_study
+from pipeline.study.plan import Plan
 
 PROFILES = Path("envs")
 WEIGHTS = Path("resources/classifiers")
@@ -21,21 +24,29 @@ def run(
 ) -> None:
     """Compute what is missing of a study, or of the targets alone; with --dry-run, only tell what would run."""
     executor(profile)
+    plan = Plan(load_study(study))
     if not dry_run:
-        take_over(study, profile)
+        take_over(plan, study, profile)
     elif not is_held(RESULTS):
-        make_anew(without_record(RESULTS))
+        mark(plan)
     go_on(study, profile, target or [], dry_run)
 
 
-def take_over(study: str, profile: str) -> None:
-    """Hold the results folder and clear away what a killed run left: its jobs, its lock, files of unknown origin."""
+def take_over(plan: Plan, study: str, profile: str) -> None:
+    """Hold the results folder and clear away what is none of the study: jobs and lock of a killed run, stray parts."""
     last = hold(RESULTS, study, executor(profile))
     if "slurm" in (executor(profile), last.executor if last else "") and (cancelled := cancel_orphans(Path.cwd())):
         print(f"Cancelled SLURM jobs of an earlier run: {', '.join(cancelled)}", file=sys.stderr)
     await_jobs(RESULTS)
     shutil.rmtree(SNAKEMAKE / "locks", ignore_errors=True)
-    make_anew(without_record(RESULTS))
+    for part in stray_parts(plan):
+        part.unlink()
+    mark(plan)
+
+
+def mark(plan: Plan) -> None:
+    """Have files made anew that Snakemake would take for good: of unknown origin, or of weights that were swapped."""
+    make_anew([*without_record(RESULTS), *swapped_weights(plan)])
 
 
 def go_on(study: str, profile: str, targets: list[str], dry_run: bool = False) -> None:

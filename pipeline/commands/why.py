@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.holder import RESULTS, is_held
-from pipeline.commands.records import make_anew, without_record
-from pipeline.commands.run import executor, trained_elsewhere
+from pipeline.commands.run import executor, mark, trained_elsewhere
 from pipeline.commands.workflow import snakemake
 from pipeline.errors import UserError
 from pipeline.fingerprint import module_digests
@@ -71,7 +70,7 @@ def dry_run(study: str, profile: str) -> str:
     """What Snakemake says that a run would do; raises UserError, in its words, where it finds no way to do it."""
     executor(profile)
     if not is_held(RESULTS):
-        make_anew(without_record(RESULTS))
+        mark(Plan(load_study(study)))
     arguments = ["--dry-run", "--quiet", "host", "--nocolor"]
     if trained_elsewhere():
         arguments += ["--consider-ancient", "train=images"]

@@ -91,6 +91,11 @@ class Plan:
         explained = self.study.classifiers if self.explained_shards else []
         return [self.table("scores"), *(self.part("scores", f"score_saliency/{name}", "000") for name in explained)]
 
+    def table_parts(self) -> list[str]:
+        """Paths of all parts of all tables of the study."""
+        parts = [*self.parts("images", "sample"), *self.parts("predictions", "predict"), *self.maps(), *self.scores()]
+        return parts + (self.parts("interventions", "intervene") if self.has_truth else [])
+
     def parts(self, table: str, stage: str) -> list[str]:
         """Paths of all parts of a table that a stage writes."""
         return [self.part(table, stage, shard) for shard in self.shards]

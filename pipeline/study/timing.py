@@ -9,8 +9,8 @@ from pipeline.study.estimate import Passes, Work
 from pipeline.study.gpus import Gpu, seconds_on
 from pipeline.study.measured import BACKWARD, Measured, Rate
 
-# Seconds of a job and of a row of 64 x 64 pixels, measured with the default study on two shared CPU cores; they stand
-# for stages that never ran here.
+# Seconds of a job and of a row of 64 x 64 pixels on two CPU cores, for stages that never ran here: those of sample,
+# intervene and predict were measured in one run, the others are of that order and no more.
 REFERENCE_SIDE = 64
 JOB_SECONDS = {"identify": 1.0, "sample": 1.0, "intervene": 1.0, "predict": 7.0, "saliency": 8.0, "score": 1.0}
 JOB_SECONDS |= {"score_saliency": 8.0, "metrics": 4.0, "report": 12.0}

@@ -133,7 +133,8 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, code):
 
 def test_results_that_cannot_be_written_are_one_sentence_before_anything_runs(tmp_path):
     (tmp_path / "results").write_text("not a folder")
-    (tmp_path / "envs").symlink_to(ROOT / "envs")
+    for name in ("envs", "studies"):
+        (tmp_path / name).symlink_to(ROOT / name)
     command = [sys.executable, "-m", "pipeline", "run", "--study", "digits", "--profile", "laptop"]
     refused = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True

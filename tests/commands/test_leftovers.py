@@ -1,0 +1,61 @@
+"""What is cleared away, or looked at again, before a study runs."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands.leftovers import stray_parts, swapped_weights
+from pipeline.study import Study
+from pipeline.study.plan import Plan
+
+VALUES = {
+    "study": "tiny",
+    "dataset": {"world": "shapes", "size": 32, "rows": 5},
+    "shard_rows": 3,
+    "classifiers": {"mine": {"onnx": "mine.onnx", "classes": ["a", "b"]}},
+    "saliency": {"random": {"method": "random"}},
+}
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """A plan in an empty folder, with all its parts and the identity of its network."""
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(Study.model_validate(VALUES))
+    for file in ["mine.onnx", plan.identity("mine"), *plan.table_parts()]:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(file)
+    return plan
+
+
+def test_parts_of_shards_and_networks_that_a_study_no_longer_has_are_found(plan):
+    assert list(stray_parts(plan)) == []
+    smaller = Plan(Study.model_validate({**VALUES, "dataset": {**VALUES["dataset"], "rows": 3}}))
+    assert {path.name for path in stray_parts(smaller)} == {"part-001.parquet"}
+    renamed = Plan(Study.model_validate({**VALUES, "classifiers": {"other": VALUES["classifiers"]["mine"]}}))
+    found = {str(path.relative_to(plan.folder / "tables")) for path in stray_parts(renamed)}
+    assert found == {
+        "saliency/saliency/mine/part-000.parquet",
+        "saliency/saliency/mine/part-001.parquet",
+        "scores/score_saliency/mine/part-000.parquet",
+    }
+
+
+def test_weights_that_were_swapped_for_older_ones_are_noticed(plan):
+    assert list(swapped_weights(plan)) == []
+    hour_ago = time.time() - 3600
+    Path("older.onnx").write_text("other weights")
+    os.utime("older.onnx", (hour_ago, hour_ago))
+    time.sleep(0.05)
+    shutil.move("older.onnx", "mine.onnx")
+    os.utime("mine.onnx", (hour_ago, hour_ago))
+    assert list(swapped_weights(plan)) == [plan.identity("mine")]
+
+
+def test_touched_weights_are_left_to_snakemake_which_compares_them(plan):
+    time.sleep(0.05)
+    Path("mine.onnx").touch()
+    assert list(swapped_weights(plan)) == []
