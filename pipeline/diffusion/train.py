@@ -115,7 +115,7 @@ def train_denoiser(
         loss = denoising_loss(network, clean, noise, steps, schedule, recipe, chosen)
         if not torch.isfinite(loss):
             raise UserError(
-                f"the loss of step {progress.step} is {float(loss)}; set a lower learning_rate than"
+                f"the loss of step {progress.step} is {loss.item()}; set a lower learning_rate than"
                 f" {recipe.learning_rate:g}, such as {recipe.learning_rate / 4:g}"
             )
         for group in progress.optimiser.param_groups:
