@@ -22,11 +22,6 @@ SALIENCY = {
 """Each takes (classifier, images, targets, *, noise, infill, batch_size, progress, options) and returns Maps."""
 
 
-COUNTERFACTUALS: dict[str, str] = {}
-"""Each takes (classifier, images, targets, *, noise, batch_size, progress, options) and returns Counterfactuals; those
-that guide a diffusion model also take denoiser, a Denoiser on its full schedule, and some a helper classifier."""
-
-
 def load_explainer(name: str) -> Callable:
     """The method of that name for explaining by maps; UserError, with the nearest valid name, if there is none."""
     if name not in SALIENCY:
