@@ -66,3 +66,9 @@ def alternatives(values: Iterable[str]) -> str:
     """Several words as "a, b or c"."""
     *before, last = values
     return f"{', '.join(before)} or {last}" if before else last
+
+
+def listed(words: Iterable[str], most: int = 5) -> str:
+    """The first few words, and how many more there are."""
+    words = list(words)
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
