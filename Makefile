@@ -29,8 +29,8 @@ train: $(READY)  ## Train the networks of a study that are missing, or only NETW
 	@$(BIN) python -m pipeline run $(WITH) \
 		--target $(if $(NETWORK),resources/classifiers/$(NETWORK).safetensors,train_all)
 
-test: $(READY)  ## Run all tests.
-	@$(BIN) pytest
+test: $(READY)  ## Run all tests, one thread for each core.
+	@$(BIN) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)  ## Check style, imports and the workflow.
 	@$(BIN) ruff check

@@ -1,0 +1,1 @@
+"""The published networks behind the published metrics, from local files in their official formats."""
