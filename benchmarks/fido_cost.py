@@ -1,6 +1,6 @@
 """What FIDO costs beyond its classifier: processor time over that of the bare forward and backward of as many rows.
 
-    OMP_NUM_THREADS=1 python benchmarks/fido_cost.py
+    OMP_NUM_THREADS=1 python -m benchmarks.fido_cost
 
 Measured on 2 CPU cores shared with other work, one thread, processor time, 64 px, grid 16, smile-cnn, 64 rows (the
 median of 5 pairs; the target is at most 1.25):

@@ -1,6 +1,6 @@
 """What FIDO's gradient costs in noise: how masks are drawn, and where, at equal evaluations of the classifier.
 
-    python benchmarks/fido_variance.py
+    python -m benchmarks.fido_variance
 
 Noise/signal is the variance of one step's gradient over the squared length of its mean, at the start (every pixel
 dropped with probability one half) and midway. The objective is that of the finished masks on noise that was not used,

@@ -1,6 +1,6 @@
 """How much of a study's time is not computing: Snakemake, process start, imports, model loading, tables.
 
-    python benchmarks/orchestration.py [study] [--profile laptop]
+    python -m benchmarks.orchestration [study] [--profile laptop]
 
 Runs the study in an empty copy of the project and adds up the `costs` that its jobs write. Needs the environment of
 `make run`. Prints seconds and shares of the wall time; jobs that run side by side add up to more than the wall time.

@@ -1,6 +1,6 @@
 """How fast worlds are drawn: images per second on one core, with and without their part masks.
 
-python benchmarks/worlds.py
+python -m benchmarks.worlds
 """
 
 import time

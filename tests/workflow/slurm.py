@@ -246,6 +246,17 @@ def stop(started: Cluster) -> None:
             started.tell("scancel", "--user=root")
             wait_until(lambda: not started.tell("squeue", "--noheader"), STOP_SECONDS, str)
     end([int(path.read_text()) for path in pids.values() if path.exists()])
+    end(started_under(started.folder))
+
+
+def started_under(folder: Path) -> list[int]:
+    """Processes whose environment names the folder of a cluster: what is left of jobs that were cancelled."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in (process / "environ").read_bytes() and int(process.name) != os.getpid():
+                found.append(int(process.name))
+    return found
 
 
 def end(processes: list[int]) -> None:
