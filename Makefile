@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 BIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH := --study $(STUDY) --profile $(PROFILE)
 
-.PHONY: run retry why plan store train test lint lock reference clean
+.PHONY: run retry why plan files store train test lint lock reference clean
 
 run: $(READY)  ## Compute what is missing of a study and write its report.
 	@$(BIN) python -m pipeline run $(WITH)
@@ -22,12 +22,14 @@ why: $(READY)  ## Tell in words what would run of a study, and why.
 plan: $(READY)  ## Tell what a study will take before anything runs; GPU=H100 for a card, MEASURE=1 to time the networks.
 	@$(BIN) python -m pipeline plan --study $(STUDY) $(if $(GPU),--gpu "$(GPU)") $(if $(MEASURE),--measure)
 
+files: $(READY)  ## List the files of others that a study needs; DOWNLOAD=1 fetches those that are published openly.
+	@$(BIN) python -m pipeline files --study $(STUDY) $(if $(DOWNLOAD),--download)
+
 store: $(READY)  ## List what the row store keeps, by study; PRUNE=1 deletes what no study needs.
 	@$(BIN) python -m pipeline store --study $(STUDY) $(if $(PRUNE),--prune)
 
-train: $(READY)  ## Train the networks of a study that are missing, or only NETWORK=name.
-	@$(BIN) python -m pipeline run $(WITH) \
-		--target $(if $(NETWORK),resources/classifiers/$(NETWORK).safetensors,train_all)
+train: $(READY)  ## Train the networks and generators of a study that are missing, or only NETWORK=name.
+	@$(BIN) python -m pipeline run $(WITH) $(if $(NETWORK),--train $(NETWORK),--target train_all)
 
 test: $(READY)  ## Run all tests, one thread for each core.
 	@$(BIN) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile

@@ -31,7 +31,7 @@ from pipeline.infill import load_infill
 from pipeline.noise import Noise
 
 SIZE, GRID, BATCH = 64, 16, 64
-WEIGHTS = "resources/classifiers/smile-cnn.safetensors"
+WEIGHTS = "data/classifiers/smile-cnn.safetensors"
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ from pipeline.noise import Noise
 from pipeline.worlds import draw_scene, load_world
 
 SIZE, ROWS, REPEATS, HELD_OUT = 64, 16, 16, 32
-WEIGHTS = "resources/classifiers/smile-cnn.safetensors"
+WEIGHTS = "data/classifiers/smile-cnn.safetensors"
 
 
 class Bench:

@@ -103,6 +103,17 @@ def from_tensor(images: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8))
 
 
+def tile(images: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:
+    """One uint8 image (H, W, 3) of many (h, w, 3) of one size, row by row on white, `gap` pixels apart."""
+    height, width, _ = images[0].shape
+    rows = -(-len(images) // columns)
+    whole = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
+    for index, image in enumerate(images):
+        top, left = ((height + gap) * (index // columns) + gap, (width + gap) * (index % columns) + gap)
+        whole[top : top + height, left : left + width] = image
+    return whole
+
+
 def _to_colour(image: bytes | dict | np.ndarray) -> np.ndarray:
     if isinstance(image, dict):
         image = image["bytes"]

@@ -1,10 +1,16 @@
 # Names of files, spelled out once.
+import re
 
 
 wildcard_constraints:
     shard=r"\d{3}",
     network="[A-Za-z0-9._-]+",
     classifier="[A-Za-z0-9._-]+",
+
+
+def one_of(names):
+    """A pattern that matches these names, and nothing if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def memory(stage):

@@ -1,9 +1,9 @@
 # Gigabytes of weights are hashed once; everything later compares these small files.
 rule identify:
     input:
-        weights=plan.weights(*plan.networks),
+        weights=plan.weights(*plan.identified),
     output:
-        identities=[plan.identity(network) for network in plan.networks],
+        identities=[plan.identity(name) for name in plan.identified],
     log:
         plan.log("identify"),
     conda:

@@ -2,9 +2,10 @@ rule report:
     input:
         images=plan.parts("images", "sample"),
         interventions=plan.parts("interventions", "intervene") if plan.has_truth else [],
-        predictions=plan.parts("predictions", "predict"),
+        predictions=plan.parts("predictions", "predict") + plan.judged(),
         scores=plan.scores(),
         saliency=plan.maps(),
+        counterfactuals=plan.counterfactuals(),
         metrics=plan.table("metrics"),
     output:
         page=plan.page,
@@ -21,4 +22,5 @@ rule report:
     shell:
         "python -m pipeline report --options {params.options:q} --images {input.images}"
         " --interventions {input.interventions} --predictions {input.predictions}"
-        " --saliency {input.saliency} --scores {input.scores} --metrics {input.metrics} --page {output.page} 2> {log}"
+        " --saliency {input.saliency} --counterfactuals {input.counterfactuals} --scores {input.scores}"
+        " --metrics {input.metrics} --page {output.page} 2> {log}"

@@ -1,3 +1,6 @@
+from pipeline.study.trained import trained_file, trained_files
+
+
 # Training is never repeated because code changed: only when the weights are missing or their recipe is another.
 rule train:
     input:
@@ -23,5 +26,5 @@ rule train:
 
 rule train_all:
     input:
-        [trained_file(network) for network in plan.study.training],
+        trained_files(plan.study),
     localrule: True

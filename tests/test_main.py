@@ -54,7 +54,7 @@ def test_a_missing_option_is_named_without_a_traceback():
 
 
 def test_a_mistake_of_the_person_is_one_sentence_and_exit_code_2(tmp_path):
-    options = json.dumps({"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}})
+    options = json.dumps({"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}, "generators": {}})
     refused = run("identify", "--options", options, "--identities", str(tmp_path / "mine.json"))
     # A rule keeps standard error as its log, so the person at the terminal is told on standard output as well.
     assert (refused.returncode, refused.stdout) == (2, refused.stderr)
@@ -67,7 +67,7 @@ def test_a_stage_that_succeeds_says_nothing_and_writes_its_file(tmp_path):
     (tmp_path / "weights.onnx").write_bytes(b"weights")
     names = ["one", "two"]
     entry = {"onnx": str(tmp_path / "weights.onnx"), "classes": ["a", "b"]}
-    options = json.dumps({"networks": dict.fromkeys(names, entry)})
+    options = json.dumps({"networks": dict.fromkeys(names, entry), "generators": {}})
     files = [tmp_path / f"{name}.json" for name in names]
     done = run("identify", "--options", options, "--identities", *map(str, files))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,6 +1,7 @@
 """Networks by their timm name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,3 +41,11 @@ def create_network(name: str, model: str, options: Mapping[str, Any], *, pretrai
             f"classifier '{name}': timm cannot build {model} with the options {dict(options)} ({error}); give keyword"
             " arguments that the architecture takes."
         ) from error
+
+
+@contextmanager
+def fresh(seed: int) -> Iterator[None]:
+    """Within, networks get the fresh weights of that seed; the random numbers of everything else stay as they are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

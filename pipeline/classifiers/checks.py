@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from pipeline.classifiers.entry import listed
-from pipeline.errors import UserError, nearest
+from pipeline.errors import UserError, listed, nearest
 
 
 def check_heads(name: str, heads: Mapping[str, Sequence[str]]) -> None:

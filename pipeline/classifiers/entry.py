@@ -1,15 +1,17 @@
 """The entry of one network in a study: where it comes from and what its training assumed. Needs no torch."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
 
-from pipeline.errors import UserError, nearest
+from pipeline.errors import UserError, alternatives, nearest
 
 LOADERS = {
     "file": "pipeline.classifiers.file:load",
     "timm": "pipeline.classifiers.formats.timm:load",
+    "torchvision": "pipeline.classifiers.formats.torchvision:load",
+    "noisy_classifier": "pipeline.diffusion.as_classifier:load",
     "torch_export": "pipeline.classifiers.formats.torch_export:load",
     "torchscript": "pipeline.classifiers.formats.torchscript:load",
     "onnx": "pipeline.classifiers.formats.onnx:load",
@@ -27,9 +29,15 @@ class Entry:
     format: str
     source: str
     checkpoint: str | None = None
-    """timm: a local .safetensors, .pth or .bin; without it the pretrained weights of the hub."""
+    """timm, torchvision: a local .safetensors, .pth or .bin; timm without it: the pretrained weights of the hub."""
+    random_weights: int | None = None
+    """timm, torchvision: the seed of fresh weights, which the network has in place of trained ones."""
     options: dict[str, Any] = field(default_factory=dict)
-    """timm: keyword arguments of the architecture, such as img_size."""
+    """timm, torchvision: keyword arguments of the architecture, such as img_size."""
+    preset: str | None = None
+    """noisy_classifier: name of the published network that an official file holds."""
+    shape: dict[str, Any] = field(default_factory=dict)
+    """noisy_classifier: fields of its Shape that differ from the preset."""
     task: str | None = None
     """What is judged; "label" if None. For several heads: keep only this one."""
     classes: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
@@ -60,7 +68,14 @@ class Entry:
 
 
 OPTIONS = tuple(option.name for option in fields(Entry) if option.name not in ("name", "format", "source"))
-TIMM_ONLY = ("checkpoint", "options")
+FORMATS_WITH = {
+    "checkpoint": ("timm", "torchvision"),
+    "random_weights": ("timm", "torchvision"),
+    "options": ("timm", "torchvision"),
+    "preset": ("noisy_classifier",),
+    "shape": ("noisy_classifier",),
+}
+"""The formats that alone have an option."""
 IN_OUR_FILE = ("classes", "size", "channels", "mean", "std", "output")
 """What a `file` says itself, so that an entry must not say it again."""
 
@@ -91,13 +106,16 @@ def parse_entry(name: str, entry: Mapping[str, Any]) -> Entry:
         check, expected = CHECKS[option]
         if not check(given[option]):
             raise UserError(f"classifier '{name}': {option} is {given[option]!r}, expected {expected}.")
+    if "random_weights" in given and "checkpoint" in given:
+        raise UserError(f"classifier '{name}' has both checkpoint and random_weights; leave one out.")
     return Entry(name, format, source, **{option: frozen(value) for option, value in given.items()})
 
 
 def refuse_misplaced(name: str, format: str, option: str) -> None:
     """Raise UserError for an option that this format does not have."""
-    if option in TIMM_ONLY and format != "timm":
-        raise UserError(f"classifier '{name}': {option} belongs to a timm entry, not to {format}; leave it out.")
+    if format not in FORMATS_WITH.get(option, FORMATS):
+        owners = alternatives(FORMATS_WITH[option])
+        raise UserError(f"classifier '{name}': {option} belongs to a {owners} entry, not to {format}; leave it out.")
     if option in IN_OUR_FILE and format == "file":
         raise UserError(f"classifier '{name}': its file says {option} itself; leave {option} out of the entry.")
 
@@ -110,12 +128,6 @@ def require_classes(entry: Entry) -> dict[str, tuple[str, ...]]:
             " them in the order of its outputs, such as `classes: [serious, smiling]`."
         )
     return entry.classes if isinstance(entry.classes, dict) else {entry.task or "label": entry.classes}
-
-
-def listed(words: Iterable[str], most: int = 5) -> str:
-    """The first few words, and how many more there are."""
-    words = list(words)
-    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
 def frozen(value: Any) -> Any:
@@ -159,7 +171,10 @@ def is_digest(value: Any) -> bool:
 
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "checkpoint": (lambda value: isinstance(value, str), "a path, such as resources/mine.safetensors"),
+    "random_weights": (is_index, "the seed of fresh weights, such as 1"),
     "options": (lambda value: isinstance(value, Mapping), "a mapping, such as {img_size: 64}"),
+    "preset": (lambda value: isinstance(value, str), "a name, such as imagenet-256-classifier"),
+    "shape": (lambda value: isinstance(value, Mapping), "a mapping, such as {size: 64, channels: 32}"),
     "task": (lambda value: isinstance(value, str) and bool(value), "a word, such as smile"),
     "classes": (
         lambda value: (

@@ -1,15 +1,4 @@
-"""Our own format: safetensors whose header tells everything that the network's training assumed.
-
-The header's metadata holds one key, "classifier", with canonical JSON:
-    architecture   name of a timm model
-    options        its keyword arguments (in_chans, img_size, ...)
-    heads          {task: [class names]}, in the order of the outputs
-    size           side in pixels, or null for any
-    mean, std      a number, or one for each channel
-    temperature    a number, or {task: number}
-    metadata       anything else worth telling (how it was trained, its accuracy); decides nothing
-One key only, because safetensors writes several in random order: equal networks give equal bytes.
-"""
+"""Our own format: safetensors whose header tells everything that the network's training assumed."""
 
 import json
 import os
@@ -21,14 +10,12 @@ import torch
 
 from pipeline.classifiers.architecture import create_network
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, listed
+from pipeline.classifiers.description import KEY, read_description
+from pipeline.classifiers.entry import Entry
 from pipeline.classifiers.sources import existing_file
-from pipeline.classifiers.state import load_state, read_safetensors
 from pipeline.classifiers.wrap import Classifier
 from pipeline.errors import UserError
-
-KEY = "classifier"
-FIELDS = ("architecture", "options", "heads", "size", "mean", "std", "temperature", "metadata")
+from pipeline.weights import load_state, read_safetensors
 
 
 def build_network(
@@ -94,37 +81,14 @@ def sorted_json(value: Any) -> Any:
     return json.loads(json.dumps(value, sort_keys=True))
 
 
-def read_description(path: str | Path, name: str = "network") -> dict[str, Any]:
-    """The JSON of a file's header, without reading the weights. Raises UserError if it is not one of ours."""
-    from safetensors import SafetensorError, safe_open
-
-    path = existing_file(name, path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
-    except SafetensorError as error:
-        raise UserError(
-            f"classifier '{name}': {path} is not a safetensors file, or is incomplete ({error}); get it again."
-        ) from error
-    if text is None:
-        raise UserError(
-            f"classifier '{name}': {path} has weights but no description; give the architecture, such as"
-            f" `timm: resnet18`, with `checkpoint: {path}` instead of `file: {path}`."
-        )
-    description = json.loads(text)
-    missing = [field for field in FIELDS if field not in description]
-    if missing:
-        raise UserError(f"classifier '{name}': the description in {path} lacks {listed(missing)}; train it again.")
-    return description
-
-
 def load(entry: Entry) -> Classifier:
     """The classifier in a file of our own format."""
     path = existing_file(entry.name, entry.source)
     description = read_description(path, entry.name)
     heads, options = description["heads"], description["options"]
     network = build_network(description["architecture"], options, heads, entry.name)
-    load_state(entry.name, network, read_safetensors(entry.name, path), path)
+    owner = f"classifier '{entry.name}'"
+    load_state(owner, network, read_safetensors(owner, path), path)
     return assemble(
         entry,
         network,

@@ -5,7 +5,8 @@ from dataclasses import fields
 from typing import Any
 
 from pipeline.classifiers.entry import Entry, parse_entry
-from pipeline.classifiers.sources import check_digest, content_digest, source_file, split_entry_point
+from pipeline.classifiers.sources import content_digest, source_file, split_entry_point
+from pipeline.digests import check_digest
 
 
 def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,11 +25,11 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     path = source_file(parsed)
     if path is None:
         return {parsed.format: parsed.source, **identity}
-    check_digest(parsed, path)
+    check_digest(f"classifier '{name}'", path, parsed.sha256)
     identity.pop("sha256", None)
     digest = f"sha256:{content_digest(parsed, path)}"
-    if parsed.format == "timm":
-        return {**identity, "timm": parsed.source, "checkpoint": digest}
+    if "checkpoint" in identity:
+        return {**identity, parsed.format: parsed.source, "checkpoint": digest}
     if parsed.format == "entry_point":
         return {**identity, "entry_point": f"{digest}:{split_entry_point(name, parsed.source)[1]}"}
     return {**identity, parsed.format: digest}

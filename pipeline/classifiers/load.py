@@ -7,8 +7,9 @@ from typing import Any
 from pipeline.classifiers.entry import LOADERS, Entry, parse_entry
 from pipeline.classifiers.file import save_classifier
 from pipeline.classifiers.perturb import perturb_weights
-from pipeline.classifiers.sources import check_digest, source_file
+from pipeline.classifiers.sources import source_file
 from pipeline.classifiers.wrap import Classifier
+from pipeline.digests import check_digest
 
 __all__ = ["LOADERS", "load_classifier", "save_classifier"]
 
@@ -22,7 +23,7 @@ def load_classifier(name: str, entry: Mapping[str, Any], *, seed: int = 0) -> Cl
     parsed = parse_entry(name, entry)
     path = source_file(parsed)
     if path is not None:
-        check_digest(parsed, path)
+        check_digest(f"classifier '{name}'", path, parsed.sha256)
     classifier = loader(parsed)(parsed)
     perturb_weights(classifier.network, parsed.classifier_perturbation, seed, name)
     return classifier.for_task(parsed.task) if parsed.task else classifier

@@ -4,12 +4,12 @@ import hashlib
 import mmap
 import re
 import sys
-from functools import lru_cache
 from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.classifiers.entry import Entry
+from pipeline.classifiers.entry import FORMATS_WITH, Entry
+from pipeline.digests import file_digest
 from pipeline.errors import UserError
 
 ONNX_LOCATION = re.compile(rb"\x0a\x08location\x12(?:([\x00-\x7f])|([\x80-\xff])([\x00-\x7f]))", re.DOTALL)
@@ -29,8 +29,8 @@ def existing_file(name: str, path: str | Path) -> Path:
 
 
 def source_file(entry: Entry) -> Path | None:
-    """The file that decides what the network is; None for pretrained weights of the hub."""
-    if entry.format == "timm":
+    """The file that decides what the network is; None for pretrained weights of the hub and for fresh ones."""
+    if entry.format in FORMATS_WITH["checkpoint"]:
         return None if entry.checkpoint is None else existing_file(entry.name, entry.checkpoint)
     if entry.format == "entry_point":
         return entry_point_file(entry.name, entry.source)
@@ -79,18 +79,6 @@ def make_importable(folder: Path) -> None:
         invalidate_caches()
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file, read in pieces, once for each state of the file."""
-    status = path.stat()
-    return digest_of_state(path.resolve(), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def digest_of_state(path: Path, size: int, modified: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def content_digest(entry: Entry, path: Path) -> str:
     """sha256 of what a source file amounts to: the file, for ONNX with the files of weights that it names."""
     digest = file_digest(path)
@@ -112,13 +100,3 @@ def external_weights(path: Path) -> list[Path]:
             length = short[0] if short else (low[0] & 0x7F) | (high[0] << 7)
             names.add(content[found.end() : found.end() + length])
     return [path.parent / name.decode() for name in sorted(names)]
-
-
-def check_digest(entry: Entry, path: Path) -> None:
-    """Compare the entry's sha256 with the file's own. Raises UserError if they differ."""
-    found = file_digest(path) if entry.sha256 else None
-    if found != entry.sha256:
-        raise UserError(
-            f"classifier '{entry.name}': {path} has sha256 {found}, expected {entry.sha256}; get the file again, or"
-            " correct `sha256` if the new file is meant."
-        )

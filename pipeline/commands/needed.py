@@ -8,12 +8,13 @@ from typing import Any
 
 import pyarrow
 
-from pipeline.classifiers.identity import identify
+from pipeline.classifiers.identity import identify as identify_network
+from pipeline.diffusion.identity import identify as identify_generator
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json
 from pipeline.rows import IDENTITY
-from pipeline.stages.networks import network_identity
-from pipeline.stages.stored import LOGITS, MAPS, deciding_maps
+from pipeline.stages.networks import generator_identity, network_identity
+from pipeline.stages.stored import LOGITS, MADE, MAPS, deciding_counterfactuals, deciding_maps, parts_of
 from pipeline.study.plan import Plan
 
 
@@ -44,28 +45,51 @@ class Needed:
     def _compared(self, identity: Mapping[str, Any]) -> str:
         if self.known:
             return canonical_json(identity)
-        network = identity["network"]
         if self.stage == "predict":
             return canonical_json({**identity, "network": None})
-        return canonical_json({**identity, "network": {**network, "network": None}})
+        without = {**identity, "network": unidentified(identity["network"])}
+        if "parts" in identity:
+            without["parts"] = {role: unidentified(part) for role, part in identity["parts"].items()}
+        return canonical_json(without)
 
 
 def needed_by(plan: Plan) -> Iterator[Needed]:
     """What the jobs of a study look up and keep, store by store."""
     seed = plan.study.seed
-    found = {name: network_of(plan, name) for name in plan.networks}
-    identities = {name: network_identity(plan.entry(name), known or {}, seed) for name, known in found.items()}
-    for name, identity in identities.items():
-        yield Needed("predict", "logits", name, None, identity, written(LOGITS), found[name] is not None)
+    found = {name: network_of(plan, name) for name in [*plan.networks, *plan.generators]}
+    identities = {name: identity_of(plan, name, known or {}) for name, known in found.items()}
+    for name in plan.networks:
+        yield Needed("predict", "logits", name, None, identities[name], written(LOGITS), found[name] is not None)
     for name in plan.study.classifiers:
-        for method, options in json.loads(plan.options("saliency"))["methods"].items():
+        for method in plan.methods("saliency", name):
+            options = plan.study.saliency[method].options()
             deciding = deciding_maps(options, identities[name], seed)
             known = found[name] is not None
             yield Needed("saliency", options["method"], name, method, deciding, written(MAPS), known)
+        for method in plan.methods("counterfactuals", name):
+            options = plan.study.counterfactuals[method].options()
+            parts = parts_of(options)
+            deciding = deciding_counterfactuals(
+                options, identities[name], {role: identities[part] for role, part in parts.items()}, seed
+            )
+            known = all(found[each] is not None for each in (name, *parts.values()))
+            yield Needed("counterfactuals", options["method"], name, method, deciding, written(MADE), known)
+
+
+def identity_of(plan: Plan, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides what a network or generator computes. known: what it is, as far as that is known."""
+    if name in plan.generators:
+        return generator_identity(plan.entry(name), known)
+    return network_identity(plan.entry(name), known, plan.study.seed)
+
+
+def unidentified(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of any network, or generator, that is loaded alike."""
+    return {**identity, **{key: None for key in ("network", "generator") if key in identity}}
 
 
 def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
-    """What a network is: from the small file that a run wrote, or from its own file where that is newer.
+    """What a network or generator is: from the small file that a run wrote, or from its own file where that is newer.
 
     None where neither tells, as for a network that is still to be trained.
     """
@@ -74,7 +98,7 @@ def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
     if small.exists() and not any(file.exists() and modified(file) > modified(small) for file in files):
         return json.loads(small.read_text(encoding="utf-8"))
     try:
-        return identify(name, plan.entry(name))
+        return (identify_generator if name in plan.generators else identify_network)(name, plan.entry(name))
     except UserError:
         return None
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from pipeline.commands.files import show_files
 from pipeline.commands.needed import network_of
 from pipeline.commands.shown import in_bytes, in_words, show
 from pipeline.commands.speed import measure_speed, read_speed, speed_file, write_speed
 from pipeline.commands.there import There
 from pipeline.fingerprint import canonical_json
-from pipeline.study import load_study
+from pipeline.study import EXPLAINING, load_study
 from pipeline.study.estimate import SIDE, Estimate, Passes, Work
+from pipeline.study.files import files_of
+from pipeline.study.fitting import check_methods
 from pipeline.study.gpus import LAUNCH_SECONDS, ROWS_AT_ONCE, UTILISATION, Gpu, find_gpu
 from pipeline.study.measured import Measured, Rate, png_bytes_per_pixel
 from pipeline.study.plan import RESULTS, Plan
@@ -38,13 +41,18 @@ def plan(study: str = "default", gpu: str | None = None, measure: bool = False) 
     """
     card = find_gpu(gpu) if gpu else None
     planned = Plan(load_study(study))
+    check_methods(planned)
     estimate = Estimate(planned, png_bytes_per_pixel(RESULTS, planned.study.dataset.model_dump()))
-    identities = {name: canonical(network_of(planned, name)) for name in planned.networks}
-    timing = Timing(Measured(RESULTS), speeds(planned, identities, estimate.side, measure), identities, estimate.side)
+    identities = {name: canonical(network_of(planned, name)) for name in [*planned.networks, *planned.generators]}
+    known = speeds(planned, identities, estimate.side, measure)
+    timing = Timing(Measured(RESULTS), known, identities, estimate.side, frozenset(planned.generators))
     stages, there = estimate.work(), There(planned)
     show_work(stages, there, timing, card, f"Study {planned.study.study}")
     for line in notes(stages, there, timing, card, estimate):
         print(line)
+    if wanted := files_of(study):
+        print()
+        show_files(wanted)
 
 
 def canonical(identity: dict | None) -> str | None:
@@ -59,7 +67,8 @@ def speeds(planned: Plan, identities: dict[str, str | None], side: int, measure:
             continue
         path = speed_file(RESULTS, identity, side)
         if measure:
-            write_speed(path, measure_speed(name, planned.entry(name), planned.study.seed, side))
+            of_generator = name in planned.generators
+            write_speed(path, measure_speed(name, planned.entry(name), planned.study.seed, side, of_generator))
         speed = read_speed(path)
         if speed is not None:
             known[name] = speed
@@ -67,14 +76,14 @@ def speeds(planned: Plan, identities: dict[str, str | None], side: int, measure:
 
 
 def show_work(stages: Sequence[Work], there: There, timing: Timing, card: Gpu | None, heading: str) -> None:
-    """Print one line for each stage, below `saliency` one for each method, and the total."""
+    """Print one line for each stage, below those that explain one for each method, and the total."""
     columns = list(COLUMNS)
     if card:
         columns.insert(columns.index("time here") + 1, f"on {card.name}")
     lines = []
     for work in stages:
         lines.append(stage_cells(work, there, timing, card))
-        if work.stage == "saliency":
+        if work.stage in EXPLAINING:
             left = there.left(work)
             lines += [method_cells(method, work, left, timing, card) for method in methods_of(work)]
     lines.append(total_cells(stages, there, timing, card))
@@ -91,7 +100,7 @@ def stage_cells(work: Work, there: There, timing: Timing, card: Gpu | None) -> l
 
 
 def method_cells(method: str, work: Work, left: Work, timing: Timing, card: Gpu | None) -> list[str]:
-    """The line of one method, over all classifiers; jobs make the maps of all methods."""
+    """The line of one method, over all classifiers; a job is for all methods."""
     own, own_left = only(work, method), only(left, method)
     times = [told(timing.all_passes(own)), *([told_on(timing.all_passes_on(card, own))] if card else [])]
     rows, evaluations = row_cells(own, own_left), evaluation_cells(own.passes)
@@ -187,6 +196,8 @@ def notes(stages: Sequence[Work], there: There, timing: Timing, card: Gpu | None
             yield f"? on {card.name}: the operations of a network are counted by `make plan MEASURE=1`."
     if any(getattr(method, "tolerance", 0) for method in there.plan.study.saliency.values()):
         yield "Methods with a tolerance stop early: they take at most as many evaluations."
+    if any(method.method == "dime" for method in there.plan.study.counterfactuals.values()):
+        yield "DiME tries its scales in turn until the decision changes: it takes at most as many evaluations."
     if not there.images_known:
         yield "Which rows the row store keeps is looked up once the images are sampled."
     if any(work.jobs > after.jobs for work, after in zip(stages, left, strict=True)):

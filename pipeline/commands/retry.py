@@ -18,8 +18,10 @@ from pipeline.study.plan import Plan
 from pipeline.tables import read_table
 
 # The table of each stage that keeps rows in the row store, and the column that names the image of a row there.
-STORED = {"predict": ("predictions", "source_row_id"), "saliency": ("saliency", "image_id")}
-NAMES = {"predictions": ["classifier", "source_row_id"], "saliency": ["classifier", "image_id", "method"]}
+STORED = {"predict": ("predictions", "looked_at"), "saliency": ("saliency", "image_id")}
+STORED["counterfactuals"] = ("counterfactuals", "image_id")
+NAMES = {"predictions": ["classifier", "source", "source_row_id", "image_id"]}
+NAMES["saliency"] = NAMES["counterfactuals"] = ["classifier", "image_id", "method"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,15 @@ def failed_rows(plan: Plan) -> list[FailedRow]:
         columns = ["status", "reason", *NAMES.get(table, [])]
         for part in parts:
             rows = read_table(part, table, columns).to_pylist() if Path(part).exists() else []
-            found += [FailedRow(table, part, row) for row in rows if row["status"] == "failed"]
+            found += [FailedRow(table, part, row | looked_at(row)) for row in rows if row["status"] == "failed"]
     return found
+
+
+def looked_at(row: dict[str, Any]) -> dict[str, str]:
+    """What a prediction is kept under: an image or intervention, or the image of which there are counterfactuals."""
+    if "source" not in row:
+        return {}
+    return {"looked_at": row["image_id" if row["source"] == "counterfactuals" else "source_row_id"]}
 
 
 def tables(plan: Plan) -> dict[str, list[str]]:
@@ -63,8 +72,9 @@ def tables(plan: Plan) -> dict[str, list[str]]:
     return {
         "images": plan.parts("images", "sample"),
         "interventions": plan.parts("interventions", "intervene") if plan.has_truth else [],
-        "predictions": plan.parts("predictions", "predict"),
+        "predictions": [*plan.parts("predictions", "predict"), *plan.judged()],
         "saliency": plan.maps(),
+        "counterfactuals": plan.counterfactuals(),
     }
 
 

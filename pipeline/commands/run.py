@@ -14,22 +14,31 @@ from pipeline.commands.workflow import become_snakemake
 from pipeline.errors import UserError, nearest
 from pipeline.study import load_study
 from pipeline.study.plan import Plan
+from pipeline.study.trained import TRAINED, TRAINED_GENERATORS, trained_files
 
 PROFILES = Path("envs")
-WEIGHTS = Path("resources/classifiers")
+TRAINING_RULES = ("train", "train_generator", "train_guide", "gate")
 
 
 def run(
-    study: str = "default", profile: str = "laptop", target: list[str] | None = None, dry_run: bool = False
+    study: str = "default",
+    profile: str = "laptop",
+    target: list[str] | None = None,
+    train: list[str] | None = None,
+    dry_run: bool = False,
 ) -> None:
-    """Compute what is missing of a study, or of the targets alone; with --dry-run, only tell what would run."""
+    """Compute what is missing of a study, or of the targets alone; with --dry-run, only tell what would run.
+
+    --train: a recipe of the section `training` to follow, as a target.
+    """
     executor(profile)
     plan = Plan(load_study(study))
+    target = [*(target or []), *(trained_files(plan.study, *train) if train else [])]
     if not dry_run:
         take_over(plan, study, profile)
     elif not is_held(RESULTS):
         mark(plan)
-    go_on(study, profile, target or [], dry_run)
+    go_on(study, profile, target, dry_run)
 
 
 def take_over(plan: Plan, study: str, profile: str) -> None:
@@ -53,7 +62,7 @@ def go_on(study: str, profile: str, targets: list[str], dry_run: bool = False) -
     """Become Snakemake, which holds the folder from here on: its signals and exit status are those of the run."""
     arguments = [*targets, *(["--dry-run"] if dry_run else [])]
     if trained_elsewhere():
-        arguments += ["--consider-ancient", "train=images"]
+        arguments += ["--consider-ancient", *(f"{rule}=images" for rule in TRAINING_RULES)]
     become_snakemake(study, profile, arguments)
 
 
@@ -61,7 +70,9 @@ def trained_elsewhere() -> bool:
     """Whether there are trained weights that Snakemake has no record of: they stand, however old their images look."""
     records = SNAKEMAKE / "metadata"
     return any(
-        not records.exists() or not note_path(records, str(file)).exists() for file in WEIGHTS.glob("*.safetensors")
+        not records.exists() or not note_path(records, str(file)).exists()
+        for folder in (TRAINED, TRAINED_GENERATORS)
+        for file in folder.glob("*.safetensors")
     )
 
 

@@ -13,6 +13,7 @@ from pipeline.fingerprint import canonical_json, digest
 from pipeline.study.timing import Speed
 
 ROWS, REPEATS = 32, 3
+GENERATED_ROWS, STEP = 8, 500.0
 
 
 def speed_file(results: Path, identity: str, side: int) -> Path:
@@ -30,8 +31,11 @@ def write_speed(path: Path, speed: Speed) -> None:
         hidden.write_text(canonical_json(asdict(speed)) + "\n", encoding="utf-8")
 
 
-def measure_speed(name: str, entry: Mapping[str, Any], seed: int, side: int) -> Speed:
-    """Load a network and time it on the device that stages would take, on images (N, 3, side, side)."""
+def measure_speed(name: str, entry: Mapping[str, Any], seed: int, side: int, of_generator: bool = False) -> Speed:
+    """Load a network and time it on the device that stages would take.
+
+    A classifier sees images (N, 3, side, side); a generator, or a guide, those of its own size.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -39,26 +43,53 @@ def measure_speed(name: str, entry: Mapping[str, Any], seed: int, side: int) -> 
     from pipeline.costs import device_name
     from pipeline.device import pick_device, place
 
-    device = pick_device()
-    classifier = place(load_classifier(name, entry, seed=seed), device)
-    images = torch.rand(ROWS, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    device, rows, differentiable = pick_device(), ROWS, True
+    if of_generator:
+        network, side = noised(name, entry)
+        rows = GENERATED_ROWS
+        place(network, device)
+    else:
+        network = place(load_classifier(name, entry, seed=seed), device)
+        differentiable = network.differentiable
+    images = torch.rand(rows, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
 
     def forward() -> None:
         with torch.inference_mode():
-            finish(classifier(images))
+            finish(network(images))
 
     def with_backward() -> None:
-        rows = images.clone().requires_grad_()
-        finish(torch.autograd.grad(classifier(rows).sum(), rows)[0])
+        leaves = images.clone().requires_grad_()
+        finish(torch.autograd.grad(network(leaves).sum(), leaves)[0])
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        classifier(images)
+        network(images)
     return Speed(
-        operations=counter.get_total_flops() / ROWS or None,
-        forward=seconds_of(forward) / ROWS,
-        with_backward=seconds_of(with_backward) / ROWS if classifier.differentiable else None,
+        operations=counter.get_total_flops() / rows or None,
+        forward=seconds_of(forward) / rows,
+        with_backward=seconds_of(with_backward) / rows if differentiable else None,
         device=device_name(device),
     )
+
+
+def noised(name: str, entry: Mapping[str, Any]) -> tuple[Any, int]:
+    """A generator or guide as a network of images alone, at a step in the middle; and the side of its images."""
+    import torch
+
+    from pipeline.diffusion.denoiser import Denoiser
+    from pipeline.diffusion.load import load_generator
+
+    generator = load_generator(name, entry)
+    network = generator.network if isinstance(generator, Denoiser) else generator
+
+    class AtOneStep(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.network(images, torch.full((len(images),), STEP, device=images.device))
+
+    return AtOneStep(), network.shape.size
 
 
 def finish(tensor: Any) -> None:

@@ -1,5 +1,6 @@
 """What of a study is there already: tables that stand, and rows that the row store keeps."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow.parquet
 
 from pipeline.commands.needed import Needed, needed_by, read_identity
 from pipeline.rowfiles import KEY_COLUMNS
+from pipeline.study import EXPLAINING
 from pipeline.study.estimate import Passes, Work
 from pipeline.study.plan import Plan
 
@@ -25,6 +27,7 @@ class There:
         self.images = {shard: self.names(plan.part("images", "sample", shard), "image_id") for shard in plan.shards}
         changed = [plan.part("interventions", "intervene", shard) for shard in plan.shards]
         self.interventions = {name for path in changed for name in self.names(path, "row_id")}
+        self.counterfactuals = {name for path in plan.counterfactuals() for name in self.names(path, "image_id")}
 
     @property
     def images_known(self) -> bool:
@@ -38,37 +41,44 @@ class There:
         """What of a stage is not there: the jobs without files, and of their passes those of rows that are not kept."""
         waiting = [files for files in work.outputs if not all(Path(file).exists() for file in files)]
         share = len(waiting) / work.jobs if work.jobs else 0.0
-        passes = [self.passes_left(work.stage, each, waiting, share) for each in work.passes]
+        parts = {
+            (each.network, each.method): self.part_left(work.stage, each, waiting, share)
+            for each in work.passes
+            if each.beside is None
+        }
+        passes = [only(each, parts[each.beside or each.network, each.method]) for each in work.passes]
         rows = work.rows
         if rows is not None:
             total = sum(each.rows for each in work.passes)
             rows = round(rows * (sum(each.rows for each in passes) / total if total else share))
         return replace(work, outputs=waiting, rows=rows, passes=passes, table_bytes=work.table_bytes * share)
 
-    def passes_left(self, stage: str, passes: Passes, waiting: list[list[str]], share: float) -> Passes:
-        """The passes of the rows that no table that stands has, and the store does not keep."""
-        if stage == "saliency":
-            own = set(self.plan.maps_of(passes.network))
+    def part_left(self, stage: str, passes: Passes, waiting: list[list[str]], share: float) -> float:
+        """The share of passes that are of rows that no table that stands has, and the store does not keep."""
+        if stage in EXPLAINING:
+            own = set(self.explanations(stage, passes.network))
             share = sum(files[0] in own for files in waiting) / len(own) if own else 0.0
-        elif stage == "score_saliency":
-            share = float([self.plan.part("scores", f"score_saliency/{passes.network}", "000")] in waiting)
-        kept = len(self.kept.get((stage, passes.network, passes.method), frozenset()) & self.looked_at(stage))
+        elif stage in ("score_saliency", "score_counterfactuals"):
+            share = float([self.plan.part("scores", f"{stage}/{passes.network}", "000")] in waiting)
+        kept_by = "predict" if stage == "judge" else stage
+        found = self.kept.get((kept_by, passes.network, passes.method), Counter())
+        kept = sum(found[name] for name in self.looked_at(stage))
         rows = min(round(passes.rows * share), max(0, passes.rows - kept))
-        part = rows / passes.rows if passes.rows else share
-        return replace(
-            passes,
-            rows=rows,
-            forward=round(passes.forward * part),
-            with_backward=round(passes.with_backward * part),
-            store_bytes=passes.store_bytes * part,
-        )
+        return rows / passes.rows if passes.rows else share
+
+    def explanations(self, stage: str, classifier: str) -> list[str]:
+        """The parts of the table of a stage that explains a classifier."""
+        of_stage = {"saliency": self.plan.maps_of, "counterfactuals": self.plan.counterfactuals_of}
+        return of_stage[stage](classifier)
 
     def looked_at(self, stage: str) -> set[RowName]:
         """The rows of the study, as far as they are known, that a network looks at in a stage."""
-        if stage == "saliency":
+        if stage in EXPLAINING:
             return {
                 name for shard in self.plan.shards for name in self.images[shard][: self.plan.explained_rows(shard)]
             }
+        if stage == "judge":
+            return self.counterfactuals
         return {name for shard in self.plan.shards for name in self.images[shard]} | self.interventions
 
     @staticmethod
@@ -84,17 +94,29 @@ class There:
         ]
 
 
-def keys(root: Path, need: Needed) -> frozenset[RowName]:
-    """The rows that the store keeps under an identity, whatever their target and sample."""
+def only(passes: Passes, part: float) -> Passes:
+    """A part of passes."""
+    return replace(
+        passes,
+        rows=round(passes.rows * part),
+        forward=round(passes.forward * part),
+        with_backward=round(passes.with_backward * part),
+        again=round(passes.again * part),
+        store_bytes=passes.store_bytes * part,
+    )
+
+
+def keys(root: Path, need: Needed) -> Counter[RowName]:
+    """How many rows of each image the store keeps under an identity, whatever their targets and samples."""
+    found: Counter[RowName] = Counter()
     if not need.known:
-        return frozenset()
-    found: set[RowName] = set()
+        return found
     for folder in root.glob(f"{need.stage}/{need.algorithm}-*"):
         identity = read_identity(folder)
         if identity is not None and need.is_kept_in(identity):
             for path in folder.glob("*.parquet"):
                 found.update(names_in(path))
-    return frozenset(found)
+    return found
 
 
 def names_in(path: Path) -> Iterator[RowName]:

@@ -20,6 +20,7 @@ from pipeline.fingerprint import module_digests
 from pipeline.stages.common import costs_file
 from pipeline.study import load_study
 from pipeline.study.plan import Plan
+from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import TableError, read_provenance, read_table
 
 MISSING, INCOMPLETE, UPDATED = "Missing output files", "Incomplete output files", "Updated input files"
@@ -192,7 +193,7 @@ def option_causes(
     """Options that differ between what stands and the study, and other numbers that a rule depends on."""
     old = carried.get("options", options_in(before))
     if old is not None:
-        new = json.loads(plan.options(job.rule, job.who) if job.rule == "train" else plan.options(job.rule))
+        new = json.loads(plan.options(job.rule, job.who if job.rule in TRAINED_BY else None))
         kind = kind_of(job.outputs[0])
         yield from (option_cause(path, was, became, kind) for path, was, became in changed_options(old, new))
     numbers = [[each for each in params if isinstance(each, int)] for params in (before, now)]
@@ -227,7 +228,7 @@ def changed_options(before: Any, now: Any, path: str = "") -> Iterator[tuple[str
 
 def code_causes(job: Planned, plan: Plan, carried: Mapping[str, Any], before: Sequence[Any]) -> list[Cause]:
     """Which modules changed since the job that made what stands noted its own."""
-    if job.rule == "train":  # code is no reason to train again
+    if job.rule in TRAINED_BY:  # code is no reason to train again
         return []
     noted = noted_modules(plan, job.outputs[0])
     found = [] if noted is None else changed_modules(noted, module_digests(plan.modules(job.rule)))

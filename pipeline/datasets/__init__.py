@@ -14,6 +14,7 @@ DATASETS = {
     "world": "pipeline.datasets.world:read",
     "folder": "pipeline.datasets.folder:read",
     "huggingface": "pipeline.datasets.huggingface:read",
+    "imagenet": "pipeline.datasets.imagenet:read",
     "digits": "pipeline.datasets.digits:read",
 }
 

@@ -112,6 +112,23 @@ def transform_mask(mask: np.ndarray, plan: Transform) -> np.ndarray:
     return _window(mask, place, np.array(False))
 
 
+def fit(image: np.ndarray, side: int | None) -> np.ndarray:
+    """An image uint8 (height, width, 3) or (height, width) as a network that makes images of one size takes it.
+
+    The shorter side is brought to `side` pixels (bicubic) and the middle square cut out, (side, side, 3); an image that
+    has this size stays as it is, and so does any with side None.
+    """
+    if side is None or image.shape[:2] == (side, side):
+        return image
+    colours = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    return transform_image(colours, Transform(side, interpolation="bicubic"))
+
+
+def fit_mask(mask: np.ndarray, side: int | None) -> np.ndarray:
+    """The mask bool (H, W) of an image that `fit` has brought to `side` pixels."""
+    return mask if side is None else transform_mask(mask, Transform(side))
+
+
 def transform_boxes(boxes: Sequence[Box], height: int, width: int, plan: Transform) -> list[Box]:
     """The boxes of an image (height, width), moved with it and clipped; those that vanish are left out."""
     place = geometry(height, width, plan)

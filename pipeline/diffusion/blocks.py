@@ -4,7 +4,7 @@ Every module has the parameter names of the published checkpoints, so that these
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +56,13 @@ class ResidualBlock(nn.Module):
     def _forward(self, inputs: Tensor, embedding: Tensor) -> Tensor:
         normalise, activate, convolve = self.in_layers
         hidden = convolve(self.resample(activate(normalise(inputs))))
-        scale, shift = self.emb_layers(embedding).type(hidden.dtype)[:, :, None, None].chunk(2, dim=1)
-        hidden = torch.addcmul(shift, self.out_layers[0](hidden), 1 + scale)
+        hidden = self.modulate(self.out_layers[0](hidden), embedding)
         return self.skip_connection(self.resample(inputs)) + self.out_layers[1:](hidden)
+
+    def modulate(self, normalised: Tensor, embedding: Tensor) -> Tensor:
+        """What the embedding makes of the normalised feature map."""
+        scale, shift = self.emb_layers(embedding).type(normalised.dtype)[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(shift, normalised, 1 + scale)
 
 
 class AttentionBlock(nn.Module):
@@ -145,8 +149,3 @@ def halve(inputs: Tensor) -> Tensor:
 
 
 RESAMPLING: dict[str | None, Callable[[Tensor], Tensor]] = {None: lambda inputs: inputs, "up": double, "down": halve}
-
-
-def whole(multipliers: Sequence[float], channels: int) -> list[int]:
-    """Channels of each level; the published 512 pixel network begins with half of them."""
-    return [int(multiplier * channels) for multiplier in multipliers]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pipeline.diffusion.blocks import GROUPS, whole
-from pipeline.diffusion.unet import Shape, UNet
+from pipeline.diffusion.blocks import GROUPS
+from pipeline.diffusion.shape import Shape, whole
+from pipeline.diffusion.unet import UNet
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -119,13 +120,9 @@ def build_model(shape: Shape) -> "UNet2DModel":
     )
     for module in model.modules():
         if isinstance(module, Attention):
-            module.heads = heads_of(shape, module.to_q.in_features)
+            module.heads = shape.heads_at(module.to_q.in_features)
             module.scale = (module.to_q.in_features // module.heads) ** -0.5
     return model
-
-
-def heads_of(shape: Shape, channels: int) -> int:
-    return shape.heads or max(1, channels // shape.head_channels)
 
 
 def block_names(shape: Shape) -> Iterator[tuple[str, str, str]]:
@@ -172,7 +169,7 @@ def converted(state: dict[str, Tensor], shape: Shape) -> Iterator[tuple[str, Ten
                 continue
             yield f"{theirs}.group_norm.{parameter}", state[f"{ours}.norm.{parameter}"]
             packed = state[f"{ours}.qkv.{parameter}"]
-            parts = split_packed(packed, heads_of(shape, len(packed) // 3), shape.order)
+            parts = split_packed(packed, shape.heads_at(len(packed) // 3), shape.order)
             for layer, part in zip(("to_q", "to_k", "to_v"), parts, strict=True):
                 yield f"{theirs}.{layer}.{parameter}", part.flatten(1) if part.dim() > 1 else part
             projected = state[f"{ours}.proj_out.{parameter}"]
@@ -196,7 +193,7 @@ def restored(theirs: dict[str, Tensor], network: UNet) -> dict[str, Tensor]:
                 continue
             state[f"{ours}.norm.{parameter}"] = theirs[f"{other}.group_norm.{parameter}"]
             parts = [theirs[f"{other}.{layer}.{parameter}"] for layer in ("to_q", "to_k", "to_v")]
-            packed = join_packed(parts, heads_of(shape, len(parts[0])), shape.order)
+            packed = join_packed(parts, shape.heads_at(len(parts[0])), shape.order)
             state[f"{ours}.qkv.{parameter}"] = packed.view_as(wanted[f"{ours}.qkv.{parameter}"])
             projected = theirs[f"{other}.to_out.0.{parameter}"]
             state[f"{ours}.proj_out.{parameter}"] = projected.view_as(wanted[f"{ours}.proj_out.{parameter}"])

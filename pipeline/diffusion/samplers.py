@@ -5,11 +5,14 @@ returns images (N, C, H, W) of one step before 0, in [-1, 1] up to errors of the
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from pipeline.device import BatchSize, in_batches
 from pipeline.diffusion.denoiser import Denoiser
+from pipeline.diffusion.schedule import respaced
 from pipeline.noise import Noise
 
 START = 2**32  # the step under which the noise of the start is drawn, so that it is the same whatever the schedule
@@ -25,6 +28,27 @@ def pure_noise(noise: Noise, shape: tuple[int, ...]) -> Tensor:
 def noised_start(denoiser: Denoiser, images: Tensor, noise: Noise, first: int) -> Tensor:
     """Clean images (N, C, H, W) in [-1, 1], noised to step `first`."""
     return denoiser.schedule.noised(images, noise.normal(START, images.shape[1:]).to(images), first)
+
+
+def draw_images(
+    denoiser: Denoiser,
+    noise: Noise,
+    *,
+    steps: int,
+    batch_size: int | BatchSize = 64,
+    device: torch.device | str = "cpu",
+    progress: Progress = lambda images: None,
+) -> Tensor:
+    """New images, uint8 (N, C, H, W), one for each row of noise, by DDIM in so many steps.
+
+    device: where the denoiser is. progress: called with the number of images just finished.
+    """
+    short, shape = replace(denoiser, schedule=respaced(denoiser.schedule, steps)), denoiser.network.shape
+    starts = pure_noise(noise, (shape.in_channels, shape.size, shape.size))
+    drawn = in_batches(
+        lambda start: sample_ddim(short, start), starts, batch_size=batch_size, device=device, progress=progress
+    )
+    return ((drawn.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 @torch.no_grad()

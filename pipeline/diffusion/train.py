@@ -1,7 +1,8 @@
-"""Training of diffusion models, for which every image is noised at a timestep drawn for it."""
+"""Training of diffusion models and of their guides: every image is noised at a timestep drawn for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,19 @@ class Recipe:
 
 
 class Progress:
-    """What a training carries from step to step, so that it can stop and go on; all draws follow from the step."""
+    """What a training carries from step to step, so that it can stop and go on; all draws follow from the step.
 
-    def __init__(self, network: nn.Module, recipe: Recipe, seed: int):
-        self.network, self.recipe, self.seed = network, recipe, seed
+    identity: of the recipe and data, in whatever words; a file of another training is not gone on from. seconds: spent
+    so far, as whoever trains counts them.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, seed: int, identity: str = ""):
+        self.network, self.recipe, self.seed, self.identity = network, recipe, seed, identity
         self.averaged = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.99)
         )
-        self.step = 0
+        self.step, self.seconds = 0, 0.0
 
     def save(self, path: Path) -> None:
         """Write all of it to a file."""
@@ -64,17 +69,22 @@ class Progress:
                 "averaged": self.averaged,
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
+                "seconds": self.seconds,
+                "identity": self.identity,
             },
             path,
         )
 
-    def load(self, path: Path) -> None:
-        """Go on from a file that `save` wrote."""
+    def load(self, path: Path) -> bool:
+        """Go on from a file that `save` wrote; False, with nothing changed, if it is of another training."""
         held = torch.load(path, map_location="cpu", weights_only=True)
+        if held["identity"] != self.identity:
+            return False
         self.network.load_state_dict(held["network"])
         self.optimiser.load_state_dict(held["optimiser"])
         self.averaged = {name: value.to(self.averaged[name]) for name, value in held["averaged"].items()}
-        self.step = held["step"]
+        self.step, self.seconds = held["step"], held["seconds"]
+        return True
 
     def average(self) -> None:
         """Move the averaged weights towards the present ones."""
@@ -86,24 +96,70 @@ class Progress:
                 self.averaged[name].copy_(value)
 
 
+AfterStep = Callable[[Progress, float], Any]
+"""Called with the progress and the loss of the step, to report and to save."""
+
+
 def train_denoiser(
     progress: Progress,
     images: Tensor,
     schedule: Schedule,
     *,
     classes: Tensor | None = None,
-    after_step: Callable[[Progress, float], Any] = lambda progress, loss: None,
+    after_step: AfterStep = lambda progress, loss: None,
 ) -> dict[str, Tensor]:
     """Train from where `progress` stands to the end of its recipe; returns the averaged weights.
 
-    images: uint8 (N, C, H, W). classes: (N,) of a class-conditional network. after_step: called with the progress and
-    the loss of the step, to report and to save. Raises UserError where the loss is not a number.
+    images: uint8 (N, C, H, W). classes: (N,) of a class-conditional network. Raises UserError where the loss is not a
+    number.
+    """
+    loss = partial(denoising_loss, recipe=progress.recipe)
+    return follow_recipe(progress, images, schedule, classes, loss, after_step)
+
+
+def train_guide(
+    progress: Progress,
+    images: Tensor,
+    classes: Tensor,
+    schedule: Schedule,
+    *,
+    after_step: AfterStep = lambda progress, loss: None,
+) -> dict[str, Tensor]:
+    """Train a classifier of noised images (Dhariwal & Nichol 2021, section 4) as `train_denoiser` trains a denoiser."""
+    return follow_recipe(progress, images, schedule, classes, guiding_loss, after_step)
+
+
+def train_autoencoder(
+    progress: Progress,
+    images: Tensor,
+    schedule: Schedule,
+    *,
+    after_step: AfterStep = lambda progress, loss: None,
+) -> dict[str, Tensor]:
+    """Train a diffusion autoencoder (Preechakul et al. 2022): encoder and U-Net together, by the U-Net's loss alone."""
+    loss = partial(autoencoding_loss, recipe=progress.recipe)
+    return follow_recipe(progress, images, schedule, None, loss, after_step)
+
+
+def follow_recipe(
+    progress: Progress,
+    images: Tensor,
+    schedule: Schedule,
+    classes: Tensor | None,
+    loss_of: Callable[..., Tensor],
+    after_step: AfterStep,
+) -> dict[str, Tensor]:
+    """The steps of a training; returns the averaged weights.
+
+    loss_of: takes network, clean images in [-1, 1], noise, steps (N,) of the schedule, the schedule, and classes.
     """
     recipe, network = progress.recipe, progress.network
     device = next(network.parameters()).device
     network.train()
     while progress.step < recipe.steps:
-        generator = torch.Generator().manual_seed(progress.seed * 2**32 + progress.step)
+        seed = (progress.seed * 2**32 + progress.step) % 2**63
+        torch.manual_seed(seed)  # dropout too follows from the step
+        generator = torch.Generator().manual_seed(seed)
         rows = torch.randint(len(images), (recipe.batch_size,), generator=generator)
         clean = images[rows].to(device).float() / 127.5 - 1
         if recipe.flips:
@@ -112,7 +168,7 @@ def train_denoiser(
         steps = spread_steps(len(rows), len(schedule), generator)
         noise = torch.randn(clean.shape, generator=generator).to(device)
         chosen = None if classes is None else classes[rows].to(device)
-        loss = denoising_loss(network, clean, noise, steps, schedule, recipe, chosen)
+        loss = loss_of(network, clean, noise, steps, schedule, classes=chosen)
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss of step {progress.step} is {loss.item()}; set a lower learning_rate than"
@@ -137,7 +193,7 @@ def spread_steps(count: int, steps: int, generator: torch.Generator) -> Tensor:
 
 
 def denoising_loss(
-    network: nn.Module,
+    network: Callable[..., Tensor],
     clean: Tensor,
     noise: Tensor,
     steps: Tensor,
@@ -149,9 +205,7 @@ def denoising_loss(
 
     clean: images (N, C, H, W) in [-1, 1]; noise: as many; steps: (N,) of the full schedule.
     """
-    kept = column(schedule.signal, steps, clean)
-    noised = kept.sqrt() * clean + (1 - kept).sqrt() * noise
-    timesteps = torch.as_tensor(schedule.timesteps)[steps].to(clean)
+    kept, noised, timesteps = noised_at(steps, clean, noise, schedule)
     said = network(noised, timesteps) if classes is None else network(noised, timesteps, classes)
     channels = clean.shape[1]
     said, fraction = said[:, :channels], said[:, channels:] if said.shape[1] > channels else None
@@ -165,6 +219,37 @@ def denoising_loss(
         guessed = (noised - (1 - kept).sqrt() * said.detach()) / kept.sqrt()
     bound = variational_bits(guessed, fraction.float(), clean, noised, steps, schedule)
     return loss + recipe.variance_weight * bound.mean()
+
+
+def autoencoding_loss(
+    network: nn.Module,
+    clean: Tensor,
+    noise: Tensor,
+    steps: Tensor,
+    schedule: Schedule,
+    recipe: Recipe,
+    classes: None = None,
+) -> Tensor:
+    """`denoising_loss` of a U-Net that is told what its encoder sees in the clean images."""
+    semantic = network.encoder(clean)
+    return denoising_loss(
+        lambda noised, timesteps: network(noised, timesteps, semantic), clean, noise, steps, schedule, recipe
+    )
+
+
+def guiding_loss(
+    network: nn.Module, clean: Tensor, noise: Tensor, steps: Tensor, schedule: Schedule, classes: Tensor
+) -> Tensor:
+    """Cross entropy of the classes (N,) of noised images, at timesteps as the denoiser sees them."""
+    _, noised, timesteps = noised_at(steps, clean, noise, schedule)
+    return functional.cross_entropy(network(noised, timesteps).float(), classes)
+
+
+def noised_at(steps: Tensor, clean: Tensor, noise: Tensor, schedule: Schedule) -> tuple[Tensor, Tensor, Tensor]:
+    """abar (N, 1, 1, 1), the noised images and the timesteps (N,) of steps (N,)."""
+    kept = column(schedule.signal, steps, clean)
+    noised = kept.sqrt() * clean + (1 - kept).sqrt() * noise
+    return kept, noised, torch.as_tensor(schedule.timesteps)[steps].to(clean)
 
 
 def variational_bits(

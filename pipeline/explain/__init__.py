@@ -22,10 +22,25 @@ SALIENCY = {
 """Each takes (classifier, images, targets, *, noise, infill, batch_size, progress, options) and returns Maps."""
 
 
-def load_explainer(name: str) -> Callable:
-    """The method of that name for explaining by maps; UserError, with the nearest valid name, if there is none."""
-    if name not in SALIENCY:
-        close = nearest(name, SALIENCY) or "fido"
-        raise UserError(f"there is no method {name!r} for saliency; use {close} (one of {', '.join(SALIENCY)})")
-    module, function = SALIENCY[name].split(":")
+COUNTERFACTUALS = {
+    "classifier-guidance": "pipeline.explain.classifier_guidance:explain",
+    "blended": "pipeline.explain.blended:explain",
+    "dvce": "pipeline.explain.dvce:explain",
+    "vaeth": "pipeline.explain.dvce:explain_as_vaeth",
+    "dime": "pipeline.explain.dime:explain",
+    "ace": "pipeline.explain.ace:explain",
+    "svce": "pipeline.explain.svce:explain",
+    "pgd": "pipeline.explain.pgd:explain",
+}
+"""Each takes (classifier, images, targets, *, denoiser, noise, batch_size, progress, options): Counterfactuals."""
+FAMILIES = {"saliency": SALIENCY, "counterfactuals": COUNTERFACTUALS}
+
+
+def load_explainer(name: str, family: str = "saliency") -> Callable:
+    """The method of that name of a family; UserError, with the nearest valid name, if there is none."""
+    methods = FAMILIES[family]
+    if name not in methods:
+        close = nearest(name, methods) or next(iter(methods))
+        raise UserError(f"there is no method {name!r} for {family}; use {close} (one of {', '.join(methods)})")
+    module, function = methods[name].split(":")
     return getattr(import_module(module), function)

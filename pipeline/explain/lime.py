@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from pipeline.classifiers.wrap import Classifier
+from pipeline.classifiers.wrap import Classifier, log_odds
 from pipeline.errors import UserError
 from pipeline.explain.maps import Maps
-from pipeline.explain.occlusion import masked_log_odds
 from pipeline.infill import Infill
+from pipeline.infill.masked import masked_logits
 from pipeline.noise import Noise
 
 PURPOSE = "lime"
@@ -54,17 +54,17 @@ def explain(
     present = noise.to("cpu").uniform(0, (samples, segments)) < 0.5  # (N, S, F)
     present[:, 0] = True
     cells = segment_numbers(images.shape[-2:], side)
-    scores = masked_log_odds(
+    logits = masked_logits(
         classifier,
         images,
-        targets,
         lambda image, mask: present[image, mask][:, cells][:, None],
         samples,
         infill=infill,
-        noise=noise,
+        noise=noise.for_purpose(f"{noise.purpose}: in-fill"),
         batch_size=batch_size,
         progress=progress,
-    ).cpu()
+    )
+    scores = log_odds(logits.flatten(0, 1), targets.cpu().repeat_interleave(samples)).view(len(images), -1)
     weights = [surrogate(*rows, kernel_width, penalty) for rows in zip(present.float(), scores, strict=True)]
     maps = torch.stack(weights).view(-1, side, side)
     return Maps(maps.to(images.device), None, torch.full((len(images),), samples), None)

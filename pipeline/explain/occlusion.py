@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 
 from pipeline.classifiers.wrap import Classifier, log_odds
-from pipeline.device import in_batches
 from pipeline.errors import UserError
 from pipeline.explain.maps import Maps
 from pipeline.infill import Infill
+from pipeline.infill.masked import masked_logits
 from pipeline.noise import Noise
 
 PURPOSE = "occlusion"
@@ -45,20 +45,20 @@ def explain(
     rows, columns = spans(height, window, stride), spans(width, window, stride)
     windows = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)  # (M, H, W)
     masks = torch.cat([torch.ones(1, height, width), 1.0 - windows.float()])
-    scores = masked_log_odds(
+    logits = masked_logits(
         classifier,
         images,
-        targets,
         lambda image, mask: masks[mask, None],
         len(masks),
         infill=infill,
-        noise=noise,
+        noise=noise.for_purpose(f"{noise.purpose}: in-fill"),
         batch_size=batch_size,
         progress=progress,
     )
+    scores = log_odds(logits.flatten(0, 1), targets.cpu().repeat_interleave(len(masks))).view(len(images), -1)
     falls = scores[:, :1] - scores[:, 1:]  # (N, M)
     covered = windows.sum(0)
-    maps = torch.stack([(fall[:, None, None].cpu() * windows).sum(0) / covered for fall in falls])
+    maps = torch.stack([(fall[:, None, None] * windows).sum(0) / covered for fall in falls])
     return Maps(maps.to(images.device), None, torch.full((len(images),), len(masks)), None)
 
 
@@ -68,70 +68,3 @@ def spans(length: int, window: float, stride: float) -> torch.Tensor:
     starts = [*range(0, length - size, step), length - size]
     places = torch.arange(length)
     return torch.stack([(places >= start) & (places < start + size) for start in starts])
-
-
-def masked_log_odds(
-    classifier: Classifier,
-    images: torch.Tensor,
-    targets: torch.Tensor,
-    keep_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    masks: int,
-    *,
-    infill: Infill | None,
-    noise: Noise,
-    batch_size: int,
-    progress: Callable[[int], object] | None = None,
-) -> torch.Tensor:
-    """Log-odds (N, masks) of the targets (N,) in images (N, 3, H, W), each under `masks` masks.
-
-    keep_of: takes positions of images (B,) and numbers of masks (B,), both on the CPU; returns keep (B, 1, H, W), 1
-    for kept and 0 for filled in. All masks of an image see the same draw of the in-filler, so that scores differ by
-    the mask alone. progress: called with the number of images just finished.
-    """
-    device = classifier.mean.device
-    noise = noise.for_purpose(f"{noise.purpose}: in-fill").to(device)
-    fixed = None
-    if infill is None or not infill.per_step:
-        fixed = in_batches(
-            lambda rows: background(infill, images[rows.to(images.device)].to(device), noise.select(rows)),
-            torch.arange(len(images)),
-            batch_size=batch_size,
-            device=device,
-        )
-
-    def score_rows(rows: torch.Tensor) -> torch.Tensor:
-        rows = rows.cpu()
-        image, mask = rows // masks, rows % masks
-        inputs = images[image.to(images.device)].to(device)
-        keep = keep_of(image, mask).to(inputs)
-        filled = infill(inputs, keep, noise=noise.select(image), step=0) if fixed is None else fixed[image].to(device)
-        with torch.no_grad():
-            return log_odds(classifier(keep * inputs + (1 - keep) * filled), targets[image.to(targets.device)])
-
-    scores = in_batches(
-        score_rows,
-        torch.arange(len(images) * masks),
-        batch_size=batch_size,
-        device=device,
-        progress=None if progress is None else whole_images(progress, masks),
-    )
-    return scores.view(len(images), masks)
-
-
-def background(infill: Infill | None, images: torch.Tensor, noise: Noise) -> torch.Tensor:
-    """What an in-filler that ignores the mask shows (N, 3, H, W); the mean colour of each image without one."""
-    if infill is None:
-        return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
-    return infill(images, torch.zeros_like(images[:, :1]), noise=noise, step=0)
-
-
-def whole_images(progress: Callable[[int], object], masks: int) -> Callable[[int], None]:
-    """Progress in images, called with numbers of rows, of which each image has `masks`."""
-    rows = 0
-
-    def advance(count: int) -> None:
-        nonlocal rows
-        before, rows = rows // masks, rows + count
-        progress(rows // masks - before)
-
-    return advance

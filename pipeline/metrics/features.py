@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from pipeline.classifiers.resize import resize
 from pipeline.classifiers.wrap import Classifier
 from pipeline.device import in_batches
 from pipeline.errors import UserError
@@ -45,6 +46,21 @@ class ClassifierFeatures(torch.nn.Module):
         """The output (N, C, h, w) of each stage, from the finest to the coarsest."""
         prepared = self.classifier.prepare(images)
         return tuple(self.classifier.network.forward_intermediates(prepared, intermediates_only=True))
+
+
+class SmallPixels(torch.nn.Module):
+    """The pixels themselves, at 16 x 16: what says which images are alike where a study names no network."""
+
+    name = "pixels"
+    side = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where = torch.nn.Parameter(torch.zeros(()), requires_grad=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The values (N, C * 256) of images (N, C, H, W)."""
+        return resize(images, self.side).flatten(1)
 
 
 def features_of(

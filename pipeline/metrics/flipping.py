@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from pipeline.classifiers.wrap import Classifier, log_odds
-from pipeline.device import in_batches
 from pipeline.infill import Infill
+from pipeline.infill.masked import masked_logits
 from pipeline.metrics.truth_maps import Scored, at_size
 from pipeline.noise import Noise
 
@@ -55,7 +55,7 @@ def flipping_curves(
 
     Equal values of a map are ranked in reading order. noise: of the in-filler; its stream must not depend on the
     method, so that all are filled alike. The untouched and the empty image are evaluated once for both curves.
-    progress: called with numbers of rows, of which each image has 2 * len(shares) - 2.
+    progress: called with the number of images just finished.
     """
     shares = np.asarray(shares, np.float64)
     if len(shares) < 2 or shares[0] != 0 or shares[-1] != 1 or (np.diff(shares) <= 0).any():
@@ -66,29 +66,18 @@ def flipping_curves(
     # The bottom k are dropped by keeping ranks below pixels - k; ends are shared with the curve by removal.
     variants = torch.cat([dropped, pixels - dropped[1:-1]])
     from_top = torch.arange(len(variants)) < count
-    device = classifier.mean.device
-    noise = noise.to(device)
 
-    def evaluate(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = rows.cpu()
-        image, variant = rows // len(variants), rows % len(variants)
-        inputs = images[image.to(images.device)].to(device)
+    def keep_of(image: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
         above = ranks[image] < variants[variant, None, None]
-        keep = (above != from_top[variant, None, None])[:, None].to(inputs)
-        filled = infill(inputs, keep, noise=noise.select(image), step=0)
-        with torch.no_grad():
-            logits = classifier(keep * inputs + (1 - keep) * filled)
-        return log_odds(logits, targets[image.to(targets.device)]), logits.argmax(1)
+        return (above != from_top[variant, None, None])[:, None]
 
-    odds, decided = in_batches(
-        evaluate,
-        torch.arange(len(images) * len(variants)),
-        batch_size=batch_size,
-        device=device,
-        progress=progress,
+    logits = masked_logits(
+        classifier, images, keep_of, len(variants), infill=infill, noise=noise, batch_size=batch_size, progress=progress
     )
+    odds = log_odds(logits.flatten(0, 1), targets.cpu().repeat_interleave(len(variants))).view(len(images), -1)
+    decided = logits.argmax(2)
     (removal, keeping), (removal_decided, keeping_decided) = (
-        in_two(values.numpy().reshape(len(images), -1), count) for values in (odds, decided)
+        in_two(values.numpy(), count) for values in (odds, decided)
     )
     return Curves(shares, removal, keeping, removal_decided, keeping_decided, len(variants))
 

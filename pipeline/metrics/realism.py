@@ -90,6 +90,53 @@ def kernel_distance(
     return KernelDistance(float(np.mean(estimates)), float(low), float(high), size, subsets)
 
 
+def kernel_estimate(
+    first: np.ndarray, second: np.ndarray, *, paired: bool, confidence: float = 0.95
+) -> tuple[float, float | None, float | None]:
+    """The discrepancy of all features (N, D) and (M, D), and the ends of its interval over images.
+
+    It is what `kernel_distance` estimates, from all pairs and not from subsets. The interval is the jackknife's
+    (Efron & Stein 1981) with the normal quantile: the bootstrap would draw images twice, which lie at no distance from
+    themselves. paired: row i of one was made from row i of the other, so that the two leave together. None where fewer
+    than three images on a side leave none.
+    """
+    from scipy.stats import norm
+
+    first, second = checked(first), checked(second)
+    value = discrepancy(first, second)
+    if min(len(first), len(second)) < 3:
+        return value, None, None
+    if paired and len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} features; give one for each where they are paired")
+    within = [kernel(features, features) for features in (first, second)]
+    between = kernel(first, second)
+    without = [mean_without_each(each) for each in within]
+    means = [each.sum() - np.trace(each) for each in within]
+    means = [total / (len(each) * (len(each) - 1)) for total, each in zip(means, within, strict=True)]
+    if paired:
+        n = len(first)
+        crossing = (between.sum() - between.sum(0) - between.sum(1) + np.diag(between)) / (n - 1) ** 2
+        variance = jackknife_variance(without[0] + without[1] - 2 * crossing)
+    else:
+        rows = (between.sum() - between.sum(1)) / ((len(first) - 1) * len(second))
+        columns = (between.sum() - between.sum(0)) / (len(first) * (len(second) - 1))
+        variance = jackknife_variance(without[0] + means[1] - 2 * rows)
+        variance += jackknife_variance(means[0] + without[1] - 2 * columns)
+    reach = norm.ppf((1 + confidence) / 2) * np.sqrt(variance)
+    return value, float(value - reach), float(value + reach)
+
+
+def mean_without_each(within: np.ndarray) -> np.ndarray:
+    """The mean of what is off the diagonal of a symmetric matrix (N, N), without row and column i, for each i (N,)."""
+    off = within - np.diag(np.diag(within))
+    return (off.sum() - 2 * off.sum(1)) / ((len(off) - 1) * (len(off) - 2))
+
+
+def jackknife_variance(without: np.ndarray) -> float:
+    """The variance of an estimate, from its values (N,) with each image left out."""
+    return float((len(without) - 1) / len(without) * np.square(without - without.mean()).sum())
+
+
 def wrapped_bytes(images: torch.Tensor) -> torch.Tensor:
     """Images in [0, 1] as the published code of Vaeth et al. 2023 shows them to Inception, in [0, 1] again.
 

@@ -1,5 +1,6 @@
 """Means and shares with intervals over images."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +39,25 @@ def bootstrap_mean(values: np.ndarray, *, seed: int, purpose: str, samples: int,
     means = np.asarray(values, np.float64)[chosen].mean(1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(float(np.mean(values)), float(low), float(high), len(values))
+
+
+def bootstrap_statistic(
+    statistic: Callable[[np.ndarray], float],
+    images: int,
+    *,
+    seed: int,
+    purpose: str,
+    samples: int,
+    confidence: float = 0.95,
+) -> Estimate:
+    """A statistic of a set of images with its percentile bootstrap interval over images.
+
+    statistic: of the images at these positions, which may repeat.
+    """
+    value = float(statistic(np.arange(images)))
+    if images == 1:
+        return Estimate(value, None, None, 1)
+    generator = stream(seed, "bootstrap", purpose)
+    found = [statistic(generator.integers(0, images, images)) for _ in range(samples)]
+    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(value, float(low), float(high), images)

@@ -53,6 +53,17 @@ def side_effects(changed: np.ndarray, flips: np.ndarray) -> Scored:
     return Scored(np.where(scored, (changed & ~flips).sum(1), 0).astype(np.float64), scored)
 
 
+def changes_any(changed: np.ndarray, which: np.ndarray, wanted: np.ndarray) -> Scored:
+    """1 where any of the concepts `which` (N, C) was changed, else 0, for the wanted images (N,) alone.
+
+    With the concepts that flip the classifier, and with the others, the means over valid counterfactuals say how many
+    change a cause, and how many something else.
+    """
+    changed, which = as_bools(changed, which)
+    wanted = np.asarray(wanted, bool)
+    return Scored(np.where(wanted, (changed & which).any(1), 0).astype(np.float64), wanted)
+
+
 def share_of(part: np.ndarray, whole: np.ndarray, wanted: np.ndarray) -> Scored:
     """part / whole, counted over the columns (N, C), for the wanted images (N,) whose whole is not empty."""
     scored = wanted & whole.any(1)

@@ -62,6 +62,27 @@ def pointing_game(maps: np.ndarray, positives: np.ndarray) -> Scored:
     return score_each(maps, positives, lambda map, truth: truth[map == map.max()].mean())
 
 
+def part_coverage(maps: np.ndarray, parts: np.ndarray) -> Scored:
+    """How strongly each map marks a part of its image: its mean over the part, scaled so that the map runs 0 to 1.
+
+    maps: (N, h, w), any resolution; parts: (N, H, W) bool. Images that do not show the part are not scored; a map of
+    one value everywhere marks nothing.
+    """
+    parts = np.asarray(parts, bool)
+    shown = parts.any((1, 2))
+    values = [
+        scaled(at_size(map, part.shape))[part].mean() if able else 0.0
+        for map, part, able in zip(maps, parts, shown, strict=True)
+    ]
+    return Scored(np.array(values, np.float64), shown)
+
+
+def scaled(map: np.ndarray) -> np.ndarray:
+    """A map in float64, from 0 at its lowest pixel to 1 at its highest; 0 where all are equal."""
+    map = np.asarray(map, np.float64)
+    return (map - map.min()) / (np.ptp(map) or 1.0)
+
+
 def score_each(maps: np.ndarray, positives: np.ndarray, score: Callable[[np.ndarray, np.ndarray], float]) -> Scored:
     """Score (map (H, W), positive pixels (H, W)) -> number for each image that has positive and negative pixels."""
     positives = np.asarray(positives, bool)

@@ -73,7 +73,7 @@ def examples(results: Results, classifier: str) -> list[Example]:
     import polars
 
     of_classifier = polars.col("classifier") == classifier
-    of_task = polars.col("task") == results.task(classifier)
+    of_task = polars.col("task").eq_missing(results.task(classifier))
     predictions = results.good("predictions").filter(of_classifier & of_task)
     originals = predictions.filter(polars.col("source") == "images")
     changes = results.tables["interventions"].join(

@@ -23,7 +23,7 @@ def show_maps(results: Results) -> dict | None:
         return None
     return {
         "has_truth": results.has_truth,
-        "first": next(iter(results.tables["saliency"]["method"])),
+        "worst_of": results.tables["saliency"]["method"][0] if results.options["order"] == "worst" else None,
         "colours": scale(),
         "galleries": galleries,
     }
@@ -35,7 +35,9 @@ def cards(results: Results, classifier: str, index: int) -> list[dict]:
 
     maps = results.tables["saliency"].filter(polars.col("classifier") == classifier)
     scores = scores_of(results, classifier)
-    chosen = examples(maps["image_id"].unique(maintain_order=True).to_list(), scores, maps["method"].to_list())
+    chosen = maps["image_id"].unique(maintain_order=True).to_list()
+    if results.options["order"] == "worst":
+        chosen = worst_first(chosen, scores, maps["method"].to_list())
     chosen = chosen[: results.options["examples"]]
     images = {row["row_id"]: row for row in results.read("images", ["row_id", "image", "parts"], chosen)}
     shown = maps.filter(polars.col("image_id").is_in(chosen))
@@ -67,7 +69,7 @@ def scores_of(results: Results, classifier: str) -> dict[tuple[str, str], Row]:
     return {(row["image_id"], row["method"]): row for row in rows}
 
 
-def examples(image_ids: list[str], scores: dict[tuple[str, str], Row], methods: list[str]) -> list[str]:
+def worst_first(image_ids: list[str], scores: dict[tuple[str, str], Row], methods: list[str]) -> list[str]:
     """The images, those first that the first method explains worst, those that cannot be scored last."""
 
     def place(image_id: str) -> tuple[bool, float]:

@@ -11,6 +11,8 @@ from markupsafe import Markup
 from pipeline.report import (
     accuracy,
     answer,
+    changes,
+    counterfactuals,
     dependence,
     failures,
     gallery,
@@ -41,6 +43,8 @@ SECTIONS = {
     "gallery": Section("Images and decisions", gallery.show_gallery),
     "saliency": Section("Which maps find the truth", saliency.compare_maps),
     "maps": Section("Maps", maps.show_maps),
+    "counterfactuals": Section("What the counterfactuals are worth", counterfactuals.compare_counterfactuals),
+    "changes": Section("Counterfactuals", changes.show_changes),
     "failures": Section("What failed", failures.list_failures),
     "provenance": Section("Where the tables come from", provenance.show_provenance),
     "graph": Section("The pipeline", graph.draw_graph),

@@ -22,10 +22,17 @@ COLUMNS = {
         *("task", "predicted", "confidence", "label"),
     ),
     "saliency": (*STATE, "image_id", "classifier", "method"),
-    "scores": (*STATE, "family", "image_id", "classifier", "method", "metric", "concept", "value"),
+    "counterfactuals": (
+        *(*STATE, "image_id", "classifier", "method", "target", "sample"),
+        *("predicted", "confidence_target", "flipped"),
+    ),
+    "scores": (
+        *(*STATE, "family", "image_id", "classifier", "method", "metric", "concept", "value"),
+        *("source_row_id", "target_class"),
+    ),
     "metrics": (
-        *(*STATE, "family", "method", "classifier", "metric", "concept", "target_class"),
-        *("judge", "infill", "value", "ci_low", "ci_high", "n", "better"),
+        *(*STATE, "family", "method", "classifier", "metric", "concept", "source_class", "target_class", "pairs"),
+        *("definition", "network", "compared_with", "judge", "infill", "value", "ci_low", "ci_high", "n", "better"),
     ),
 }
 

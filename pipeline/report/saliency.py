@@ -1,21 +1,11 @@
 """Which maps find the truth: the scores of every method for each classifier, and which methods can be told apart."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from pipeline.report.columns import Column, Measure, cell, header
 from pipeline.report.numbers import count, decimal, listing, percent
-from pipeline.report.results import Results, Row
+from pipeline.report.results import Results
 from pipeline.report.truth import dependence
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a metric of maps is called, which way is better, and what it says in one sentence."""
-
-    label: str
-    better: str
-    meaning: str
-
 
 MEASURES = {
     "truth_auroc": Measure(
@@ -66,58 +56,7 @@ MEASURES = {
         "how small a box around the salient region can be with the classifier still sure of the image cut to it",
     ),
 }
-ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One metric (with one in-fill, where it has one) of a classifier.
-
-    rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two.
-    """
-
-    metric: str
-    infill: str | None
-    rows: dict[str, Row]
-    differences: dict[tuple[str, str], Row]
-
-    @property
-    def label(self) -> str:
-        """The name of the metric, with its in-fill."""
-        return MEASURES[self.metric].label + (f" ({self.infill})" if self.infill else "")
-
-    @property
-    def better(self) -> str:
-        """Which way is better, as the metrics say."""
-        return next((row["better"] for row in self.rows.values() if row["better"]), MEASURES[self.metric].better)
-
-    @property
-    def best(self) -> str:
-        """The method with the best value."""
-        choose = max if self.better == "higher" else min
-        return choose(self.rows, key=lambda method: self.rows[method]["value"])
-
-    def compared(self, method: str, other: str) -> bool:
-        """Whether the metrics hold a difference of two methods with its interval."""
-        rows = [self.differences.get(pair) for pair in ((method, other), (other, method))]
-        return any(row is not None and row["ci_low"] is not None for row in rows)
-
-    def beats(self, method: str, other: str) -> bool:
-        """Whether the interval of the difference excludes 0, in favour of `method`."""
-        sign = 1 if self.better == "higher" else -1
-        for first, second, direction in ((method, other, sign), (other, method, -sign)):
-            row = self.differences.get((first, second))
-            if row is not None and row["ci_low"] is not None:
-                return row["ci_low"] > 0 if direction > 0 else row["ci_high"] < 0
-        return False
-
-    def level(self, method: str, other: str) -> bool:
-        """Whether two methods were compared and cannot be told apart."""
-        return self.compared(method, other) and not self.beats(method, other) and not self.beats(other, method)
-
-    def mark(self, method: str) -> str:
-        """How a method stands in this column: the best, not distinguishable from it, or neither."""
-        return "best" if method == self.best else "level" if self.level(method, self.best) else ""
+FEW = 5  # images on either side, below which a comparison of parts says nothing
 
 
 def compare_maps(results: Results) -> dict | None:
@@ -138,13 +77,13 @@ def compare_maps(results: Results) -> dict | None:
 def columns(results: Results, classifier: str) -> list[Column]:
     """The metrics of a classifier's maps, in the order of MEASURES."""
     found = []
-    for metric in MEASURES:
+    for metric, measure in MEASURES.items():
         rows = [row for row in results.metric(metric, classifier, "saliency") if row["method"] is not None]
         differences = results.metric(f"{metric}_difference", classifier, "saliency")
         for infill in dict.fromkeys(row["infill"] for row in rows):
             own = {row["method"]: row for row in rows if row["infill"] == infill}
-            pairs = {(row["method"], row["judge"]): row for row in differences if row["infill"] == infill}
-            found.append(Column(metric, infill, own, pairs))
+            pairs = {(row["method"], row["compared_with"]): row for row in differences if row["infill"] == infill}
+            found.append(Column(metric, measure, infill, own, pairs))
     return found
 
 
@@ -165,39 +104,13 @@ def table(results: Results, classifier: str) -> dict:
         "truth": [{"concept": row["concept"], "rate": percent(row["value"])} for row in depends.depends],
         "truth_known": bool(depends.rows),
         "fillable": fillable(results, classifier),
-        "columns": [header(column) for column in found],
+        "coverage": coverage(results, classifier, methods),
+        "columns": [header(column) | {"strip": column.metric == "truth_auroc"} for column in found],
         "rows": [
             {"method": method, "random": method in random, "cells": [cell(column, method) for column in found]}
             for method in methods
         ],
         "unscored": [*unscored(results, classifier), *failed_maps(results, classifier)],
-    }
-
-
-def header(column: Column) -> dict:
-    """The heading of a column; the number of images where it is the same for all methods."""
-    numbers = {row["n"] for row in column.rows.values()}
-    return {
-        "metric": column.metric,
-        "label": MEASURES[column.metric].label,
-        "infill": column.infill,
-        "arrow": ARROWS[column.better],
-        "better": column.better,
-        "images": count(numbers.pop(), "image") if len(numbers) == 1 and None not in numbers else None,
-        "strip": column.metric == "truth_auroc",
-    }
-
-
-def cell(column: Column, method: str) -> dict | None:
-    """One number of the table, with its interval and its mark."""
-    if method not in column.rows:
-        return None
-    row = column.rows[method]
-    known = row["ci_low"] is not None
-    return {
-        **{key: row[key] for key in ("value", "ci_low", "ci_high", "n")},
-        "mark": column.mark(method),
-        "between": f"{decimal(row['ci_low'])} to {decimal(row['ci_high'])}" if known else None,
     }
 
 
@@ -218,7 +131,7 @@ def verdict(results: Results, classifier: str) -> str | None:
     methods = [method for method in lead.rows if method not in random]
     if not methods:
         return f"On {classifier}, there are only random maps."
-    column = Column(lead.metric, lead.infill, {method: lead.rows[method] for method in methods}, lead.differences)
+    column = lead.among(methods)
     best = column.best
     number = numbers(lead, best, results.interval_name)
     lost = [name for name in random if lead.compared(best, name) and not lead.beats(best, name)]
@@ -288,6 +201,27 @@ def fillable(results: Results, classifier: str) -> str | None:
         f" ({percent(row['value'])}); on the others no method that fills in can find them, since what is missing from"
         " an image, such as a smile that is not there, cannot be filled in."
     )
+
+
+def coverage(results: Results, classifier: str, methods: list[str]) -> dict | None:
+    """How strongly the maps mark parts that flip some decisions and not others; nothing where there is no such part."""
+    found = {
+        kind: {
+            (row["method"], row["concept"]): row for row in results.metric(f"coverage_{kind}", classifier, "saliency")
+        }
+        for kind in ("flipping", "not_flipping")
+    }
+    images = [{concept: row["n"] for (_, concept), row in rows.items()} for rows in found.values()]
+    concepts = [concept for concept in images[0] if all(own.get(concept, 0) >= FEW for own in images)]
+    if not concepts:
+        return None
+    rows = [
+        (method, [found[kind].get((method, concept)) for concept in concepts for kind in found]) for method in methods
+    ]
+    return {
+        "concepts": [(concept, [count(own[concept], "image") for own in images]) for concept in concepts],
+        "rows": [(method, cells) for method, cells in rows if all(cells)],
+    }
 
 
 def failed_maps(results: Results, classifier: str) -> Iterator[str]:

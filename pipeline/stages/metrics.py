@@ -3,34 +3,24 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.metrics.statistics import Estimate, bootstrap_mean, share
 from pipeline.stages.common import job, provenance
-from pipeline.tables import read_table, row_id, write_table
+from pipeline.stages.summaries import SUMMARIES
+from pipeline.tables import iterate_table, row_id, write_table
 
-# Score of a row -> name of the metric over rows, how it is summarised, and which way is better.
-SUMMARIES = {
-    "correct": ("accuracy", "share", "higher"),
-    "flips": ("intervention_flip_rate", "share", None),
-    "effect": ("intervention_effect", "mean", None),
-    "causal_effect": ("average_causal_effect", "mean", None),
-    "truth_auroc": ("truth_auroc", "mean", "higher"),
-    "truth_auroc_fillable": ("truth_auroc_fillable", "mean", "higher"),
-    "truth_average_precision": ("truth_average_precision", "mean", "higher"),
-    "pointing_game": ("pointing_game", "mean", "higher"),
-    "localisation_error": ("localisation_error", "share", "lower"),
-    "localisation_error_tuned": ("localisation_error_tuned", "share", "lower"),
-    "saliency_metric": ("saliency_metric", "mean", "lower"),
-    "removal_auc": ("removal_auc", "mean", "lower"),
-    "keeping_auc": ("keeping_auc", "mean", "higher"),
-    "truth_fill_flips": ("truth_fill_flip_rate", "share", None),
-}
-Values = dict[str, float]
-NAMES = ("classifier", "method", "judge", "infill", "concept", "source_class", "target_class", "definition", "network")
+Unit = tuple[str, str | None]  # an image, and the target of its counterfactual
+Values = dict[Unit, list[float]]
+NAMES = (
+    *("classifier", "method", "judge", "infill", "concept", "source_class", "target_class", "pairs"),
+    *("definition", "network"),
+)
+PAIR = ("source_class", "target_class", "pairs")
+COLUMNS = ("status", "reason", "family", "metric", "image_id", *NAMES, "value", "ci_low", "ci_high", "n")
 
 
 def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
@@ -41,9 +31,10 @@ def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
     chosen = json.loads(options)
     with job("metrics", chosen["study"], metrics) as account:
         with account.clock("tables"):
-            groups, missing = read_groups(scores)
+            groups, missing, of_sets = read_groups(scores)
         with account.clock("compute"):
             rows = [row for key, values in groups.items() for row in summaries(key, values, missing[key], chosen)]
+            rows += of_sets
             rows += differences(groups, chosen)
         told = provenance("metrics", chosen, code, ["scores"])
         with account.clock("tables"):
@@ -51,51 +42,97 @@ def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
         account.rows = len(rows)
 
 
-def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Counter[str]]]:
-    """Values of the scores by image, and numbers of rows without value by status, both by family, metric and names."""
+def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Counter[str]], list[dict]]:
+    """Values of the scores by unit, and numbers of rows without value by status, both by family, metric and names.
+
+    The third are the rows of values about a set of images, which stand as they are.
+    """
     groups: dict[tuple, Values] = {}
     missing: dict[tuple, Counter[str]] = {}
-    for row in read_table(scores, "scores").to_pylist():
-        key = (row["family"], row["metric"], *(row[name] for name in NAMES))
-        values, without = groups.setdefault(key, {}), missing.setdefault(key, Counter())
-        if row["status"] == "ok":
-            values[row["image_id"]] = row["value"]
-        else:
-            without[row["status"]] += 1
-    return groups, missing
+    of_sets: list[dict] = []
+    for batch in iterate_table(scores, "scores", COLUMNS):
+        for row in batch.to_pylist():
+            if row["image_id"] is None:
+                of_sets.append(row_of_set(row))
+                continue
+            for key in keys_of(row):
+                values, without = groups.setdefault(key, {}), missing.setdefault(key, Counter())
+                if row["status"] == "ok":
+                    values.setdefault((row["image_id"], row["target_class"]), []).append(row["value"])
+                else:
+                    without[row["status"]] += 1
+    return groups, missing, of_sets
+
+
+def keys_of(row: dict) -> Iterator[tuple]:
+    """What a score counts for. Of a counterfactual: for its pair of classes, for all pairs, and for those of its kind.
+
+    Single concepts are summarised over all pairs only.
+    """
+    names = {name: row[name] for name in NAMES}
+
+    def key(**others: str | None) -> tuple:
+        return row["family"], row["metric"], *(names | others).values()
+
+    if row["family"] != "counterfactuals":
+        yield key()
+        return
+    if row["concept"] is None:
+        yield key()
+    yield key(**dict.fromkeys(PAIR))
+    if row["pairs"] is not None:
+        yield key(source_class=None, target_class=None)
+
+
+def by_image(units: Values) -> np.ndarray:
+    """One value for each image: the mean over its targets and samples, which are no further images."""
+    of_image: dict[str, list[float]] = {}
+    for (image_id, _), values in units.items():
+        of_image.setdefault(image_id, []).append(sum(values) / len(values))
+    return np.array([sum(values) / len(values) for values in of_image.values()])
 
 
 def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
-    """One row for each ordered pair of methods: `judge` is the other method; the interval is of the paired bootstrap.
+    """One row for each ordered pair of methods, with the interval of the paired bootstrap.
 
-    Pairs without an image that both have a score for are left out: there is nothing to compare.
+    Pairs without an image that both have a score for are left out: there is nothing to compare. So are metrics of
+    which neither way is better. Counterfactuals are compared over all pairs of classes and those of one kind, not pair
+    by pair, nor concept by concept.
     """
     of_methods: dict[tuple, dict[str, Values]] = {}
     for (family, metric, *names), values in groups.items():
         named = dict(zip(NAMES, names, strict=True))
         method = named.pop("method")
-        if method is not None:
+        detailed = family == "counterfactuals" and (named["source_class"] is not None or named["concept"] is not None)
+        if method is not None and not detailed and SUMMARIES[metric].better is not None:
             of_methods.setdefault((family, metric, *named.items()), {})[method] = values
     for (family, metric, *named), methods in of_methods.items():
         name, _, better = SUMMARIES[metric]
-        for first, second in permutations(methods, 2):
-            shared = [image for image in methods[first] if image in methods[second]]
+        for first, second in combinations(methods, 2):
+            shared = [unit for unit in methods[first] if unit in methods[second]]
             if shared:
-                apart = np.array([methods[first][image] - methods[second][image] for image in shared])
+                apart = {unit: [np.mean(methods[first][unit]) - np.mean(methods[second][unit])] for unit in shared}
                 purpose = "/".join(map(str, (family, metric, *named, *sorted((first, second)))))
-                estimate = summarise(apart, "mean", purpose, options)
-                names = {**dict(named), "method": first, "judge": second}
-                yield metric_row(family, f"{name}_difference", names, estimate, better)
+                estimate = summarise(by_image(apart), "mean", purpose, options)
+                for one, other, found in ((first, second, estimate), (second, first, reversed_estimate(estimate))):
+                    names = {**dict(named), "method": one}
+                    yield metric_row(family, f"{name}_difference", names, found, better, compared_with=other)
+
+
+def reversed_estimate(estimate: Estimate) -> Estimate:
+    """The difference the other way round."""
+    low, high = (None if end is None else -end for end in (estimate.high, estimate.low))
+    return Estimate(-estimate.value, low, high, estimate.n)
 
 
 def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) -> Iterator[dict]:
     """The row of a group of scores over those that have a value, and one for each status that counts the others."""
     if values:
-        yield summary(key, list(values.values()), options)
+        yield summary(key, values, options)
     for status, number in missing.items():
         family, metric, *names = key
-        name = SUMMARIES[metric][0]
-        total = len(values) + missing.total()
+        name = SUMMARIES[metric].metric
+        total = sum(map(len, values.values())) + missing.total()
         yield {
             "row_id": row_id(family, name, *names, status),
             "status": status,
@@ -107,20 +144,39 @@ def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) 
         }
 
 
-def summary(key: tuple, values: list[float], options: dict) -> dict:
+def summary(key: tuple, values: Values, options: dict) -> dict:
     """The row of the metrics table for one group of scores."""
     family, metric, *names = key
     name, kind, better = SUMMARIES[metric]
-    estimate = summarise(np.array(values), kind, "/".join(map(str, key)), options)
+    estimate = summarise(by_image(values), kind, "/".join(map(str, key)), options)
     return metric_row(family, name, dict(zip(NAMES, names, strict=True)), estimate, better)
 
 
-def metric_row(family: str, metric: str, names: dict[str, str | None], estimate: Estimate, better: str | None) -> dict:
+def row_of_set(row: dict) -> dict:
+    """The row of the metrics table for a value about a set of images, or for one that is missing."""
+    name, _, better = SUMMARIES[row["metric"]]
+    names = {name: row[name] for name in NAMES}
+    estimate = Estimate(row["value"], row["ci_low"], row["ci_high"], row["n"])
+    found = metric_row(row["family"], name, names, estimate, better)
+    if row["status"] == "ok":
+        return found
+    return {**found, "row_id": row_id(found["row_id"], row["status"]), "status": row["status"], "reason": row["reason"]}
+
+
+def metric_row(
+    family: str,
+    metric: str,
+    names: dict[str, str | None],
+    estimate: Estimate,
+    better: str | None,
+    compared_with: str | None = None,
+) -> dict:
     return {
-        "row_id": row_id(family, metric, *(names[name] for name in NAMES)),
+        "row_id": row_id(family, metric, *(names[name] for name in NAMES), compared_with),
         "status": "ok",
         "family": family,
         "metric": metric,
+        "compared_with": compared_with,
         **names,
         "value": estimate.value,
         "ci_low": estimate.low,
@@ -131,7 +187,8 @@ def metric_row(family: str, metric: str, names: dict[str, str | None], estimate:
 
 
 def summarise(values: np.ndarray, kind: str, purpose: str, options: dict) -> Estimate:
-    if kind == "share":
+    """A share of ones, or a mean; shares of an image over several targets or samples are averaged like any number."""
+    if kind == "share" and np.isin(values, (0, 1)).all():
         return share(values, options["confidence"])
     return bootstrap_mean(
         values, seed=options["seed"], purpose=purpose, samples=options["bootstrap"], confidence=options["confidence"]

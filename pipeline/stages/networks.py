@@ -1,13 +1,19 @@
-"""The identity of what a network computes, for the row store."""
+"""The identity of what a network or generator computes, for the row store."""
 
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
 from pipeline.classifiers.entry import LOADERS
+from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
 from pipeline.fingerprint import fingerprint
 
-LIBRARIES = {"file": ["torch", "timm"], "timm": ["torch", "timm"], "onnx": ["onnxruntime"]}
+LIBRARIES = {
+    "file": ["torch", "timm"],
+    "timm": ["torch", "timm"],
+    "torchvision": ["torch", "torchvision"],
+    "onnx": ["onnxruntime"],
+}
 
 
 def network_identity(entry: Mapping[str, Any], identity: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -19,6 +25,17 @@ def network_identity(entry: Mapping[str, Any], identity: Mapping[str, Any], seed
         "seed": seed if entry.get("classifier_perturbation") else None,
         "code": [fingerprint(module, deciding=True) for module in modules],
         "libraries": {name: release(name) for name in LIBRARIES.get(kind, ["torch"])},
+    }
+
+
+def generator_identity(entry: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides what a generator answers: its files and options, the code that loads it, its libraries."""
+    kind = next(kind for kind in GENERATOR_LOADERS if kind in entry)
+    modules = ["pipeline.diffusion.load", GENERATOR_LOADERS[kind].split(":")[0]]
+    return {
+        "generator": dict(identity),
+        "code": [fingerprint(module, deciding=True) for module in modules],
+        "libraries": {name: release(name) for name in ["torch", *(["diffusers"] if kind == "diffusers" else [])]},
     }
 
 

@@ -22,6 +22,7 @@ BATCH = 64
 STORED_AT_ONCE = 512  # rows; a killed job computes at most these again
 
 Row = dict[str, Any]
+Heads = dict[str, list[str]]
 
 
 def predict(
@@ -40,19 +41,9 @@ def predict(
             rows = read_rows(images, interventions, chosen["world"])
             dataset_tasks = read_provenance(images)["tasks"]
         found: dict[str, pyarrow.Table] = {}
-        tasks: dict[str, dict[str, list[str]]] = {}
+        tasks: dict[str, Heads] = {}
         for path in identities:
-            name, identity = path.stem, json.loads(path.read_text())
-            with account.clock("imports"):
-                from pipeline.classifiers.load import load_classifier
-            with account.clock("load"):
-                classifier = load_classifier(name, chosen["networks"][name], seed=chosen["seed"])
-            deciding = network_identity(chosen["networks"][name], identity, chosen["seed"])
-            rows_of = RowStore(store, "predict", "logits", deciding, LOGITS)
-            with account.clock("compute"):
-                compute_missing(classifier, rows, rows_of, account)
-            found[name] = rows_of.select([key_of(row) for row in rows])
-            tasks[name] = {task: list(head.classes) for task, head in classifier.heads.items()}
+            tasks[path.stem], found[path.stem] = ask(path, chosen, rows, store, account)
         told = provenance(
             "predict",
             chosen,
@@ -86,8 +77,25 @@ def read_rows(images: Path, interventions: Path | None, world_name: str | None) 
     return rows
 
 
+def ask(identity: Path, options: Row, rows: Sequence[Row], store: Path, account: Job) -> tuple[Heads, pyarrow.Table]:
+    """The tasks of the network that has the name of its identity's file, and its logits of the rows, in their order."""
+    with account.clock("imports"):
+        from pipeline.classifiers.load import load_classifier
+    name, seed = identity.stem, options["seed"]
+    entry = options["networks"][name]
+    with account.clock("load"):
+        classifier = load_classifier(name, entry, seed=seed)
+    deciding = network_identity(entry, json.loads(identity.read_text()), seed)
+    rows_of = RowStore(store, "predict", "logits", deciding, LOGITS)
+    with account.clock("compute"):
+        compute_missing(classifier, rows, rows_of, account)
+    heads = {task: list(head.classes) for task, head in classifier.heads.items()}
+    return heads, rows_of.select([key_of(row) for row in rows])
+
+
 def key_of(row: Row) -> Key:
-    return Key(row["row_id"], row["content"])
+    """What a network looks at; a row that many may share, such as the same pixels by two methods, says so by `key`."""
+    return Key(row.get("key", row["row_id"]), row["content"])
 
 
 def compute_missing(classifier: Classifier, rows: Sequence[Row], store: RowStore, account: Job) -> None:

@@ -20,6 +20,7 @@ def report(
     page: Path,
     interventions: list[Path] | None = None,
     saliency: list[Path] | None = None,
+    counterfactuals: list[Path] | None = None,
 ) -> None:
     """Write the page, and its charts as SVG files to the folder `figures` beside it."""
     files = {
@@ -27,6 +28,7 @@ def report(
         "interventions": interventions or [],
         "predictions": predictions,
         "saliency": saliency or [],
+        "counterfactuals": counterfactuals or [],
         "scores": scores,
         "metrics": [metrics],
     }

@@ -19,9 +19,10 @@ from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
 from pipeline.stages.common import Job, job, provenance
+from pipeline.stages.explained import explained_rows
 from pipeline.stages.networks import network_identity
 from pipeline.stages.stored import MAPS, deciding_maps
-from pipeline.tables import TableWriter, pack, read_table, row_id
+from pipeline.tables import TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
 BATCH = 96  # rows that go through the classifier at once
@@ -48,14 +49,15 @@ def saliency(
     entry, known = chosen["networks"][classifier], json.loads(identity.read_text())
     with job("saliency", chosen["study"], saliency) as account:
         with account.clock("tables"):
-            explained = explained_rows(images, predictions, classifier)[:rows]
+            explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
         account.device = device = pick_device()
         with account.clock("load"):
             network = place(load_classifier(classifier, entry, seed=chosen["seed"]), device)
         identified = network_identity(entry, known, chosen["seed"])
         told = provenance("saliency", chosen, code, ["images", "predictions"], weights={classifier: known})
         with TableWriter(saliency, "saliency", told) as table:
-            for name, method in chosen["methods"].items():
+            for name in chosen["explains"][classifier]:
+                method = chosen["methods"][name]
                 maps = RowStore(
                     store, "saliency", method["method"], deciding_maps(method, identified, chosen["seed"]), MAPS
                 )
@@ -66,21 +68,8 @@ def saliency(
             account.rows = table.rows
 
 
-def explained_rows(images: Path, predictions: Path, classifier: str) -> list[Row]:
-    """The whole images of the part, each with its pixels and the class that the classifier decided for."""
-    decided = {
-        row["source_row_id"]: row["predicted"]
-        for row in read_table(
-            predictions, "predictions", ["classifier", "source", "source_row_id", "predicted", "status"]
-        ).to_pylist()
-        if row["classifier"] == classifier and row["source"] == "images" and row["status"] == "ok"
-    }
-    rows = read_table(images, "images", ["image_id", "status", "content", "image"]).to_pylist()
-    return [{**row, "target": decided[row["image_id"]]} for row in rows if row["image_id"] in decided]
-
-
 def key_of(row: Row) -> Key:
-    return Key(row["image_id"], row["content"], str(row["target"]))
+    return Key(row["image_id"], row["content"], str(row["explained"]))
 
 
 def compute_missing(
@@ -103,7 +92,7 @@ def compute_missing(
                 explain,
                 classifier,
                 to_tensor([row["image"] for row in batch]).to(account.device),
-                torch.tensor([row["target"] for row in batch], device=account.device),
+                torch.tensor([row["explained"] for row in batch], device=account.device),
                 noise=Noise(seed, [row["image_id"] for row in batch], module.PURPOSE).to(account.device),
                 infill=infill,
                 batch_size=batch_size.rows,
@@ -148,7 +137,7 @@ def table_rows(name: str, classifier: str, method: Row, rows: list[Row], store: 
             "image_id": row["image_id"],
             "classifier": classifier,
             "method": name,
-            "target": row["target"],
+            "target": row["explained"],
             "infill": method.get("infill"),
             "objective": method.get("objective"),
         }

@@ -10,14 +10,16 @@ import torch
 
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
-from pipeline.device import in_batches, pick_device, place
+from pipeline.device import pick_device, place
 from pipeline.images import decode_mask, to_tensor
 from pipeline.infill import load_infill
+from pipeline.infill.masked import masked_logits
 from pipeline.metrics import flipping
 from pipeline.metrics.localisation import localisation_error, salient_boxes, tuned_alpha
 from pipeline.metrics.saliency_metric import saliency_metric
 from pipeline.metrics.truth_maps import (
     Scored,
+    part_coverage,
     pointing_game,
     positive_pixels,
     truth_auroc,
@@ -32,6 +34,7 @@ NOT_FILLABLE = "filling in exactly the true parts does not change this decision"
 NO_FLIP = "no intervention flips this decision, or its parts are the whole image"
 FLAT = "filling in the whole image hardly changes the decision"
 NO_BOX = "the image has no box"
+NO_PART = "no pixel of the image shows the concept"
 RULE, ALPHA = "mean", 1.0  # pixels above the map's own mean, as in the fixed-threshold protocol
 
 Row = dict[str, Any]
@@ -63,9 +66,7 @@ def score_saliency(
         targets = torch.tensor([next(iter(maps.values()))[image_id][1] for image_id in image_ids], device=device)
         positives = known_positives(rows, flips)
         with account.clock("compute"):
-            filled = (
-                None if positives is None else truth_fill_flips(judged, pixels, targets, positives, image_ids, chosen)
-            )
+            filled = None if positives is None else truth_fill_flips(judged, pixels, positives, image_ids, chosen)
         with TableWriter(scores, "scores", told) as table, bar(f"score {classifier}", len(maps)) as progress:
             for method, of_method in maps.items():
                 drawn = np.stack([of_method[image_id][0] for image_id in image_ids])
@@ -77,6 +78,7 @@ def score_saliency(
                     ]
                 for metric, infill, scored, reason in found:
                     table.extend(score_rows(metric, infill, scored, reason, classifier, method, image_ids))
+                table.extend(list(coverage_rows(drawn, rows, flips, classifier, method)))
                 progress.advance(1)
             if filled is not None:
                 first = chosen["infills"][0]
@@ -134,6 +136,37 @@ def truth_scores(
     yield "truth_auroc_fillable", None, Scored(np.where(fillable, area.values, 0.0), fillable), NOT_FILLABLE
     yield "truth_average_precision", None, truth_average_precision(maps, positives), NO_FLIP
     yield "pointing_game", None, pointing_game(maps, positives), NO_FLIP
+
+
+def coverage_rows(
+    maps: np.ndarray, rows: list[Row], flips: dict[str, dict[str, bool]], classifier: str, method: str
+) -> Iterator[Row]:
+    """How strongly the maps mark each part, apart for the images whose decision its intervention flips and the rest."""
+    parts = [{part["concept"]: decode_mask(part["mask"]) for part in row["parts"] or []} for row in rows]
+    for concept in dict.fromkeys(concept for of_row in parts for concept in of_row):
+        known = [
+            index
+            for index, row in enumerate(rows)
+            if concept in parts[index] and concept in flips.get(row["row_id"], {})
+        ]
+        if not known:
+            continue
+        covered = part_coverage(maps[known], np.stack([parts[index][concept] for index in known]))
+        for index, value, shown in zip(known, covered.values, covered.scored, strict=True):
+            image_id = rows[index]["row_id"]
+            metric = "coverage_flipping" if flips[image_id][concept] else "coverage_not_flipping"
+            yield {
+                "row_id": row_id(metric, classifier, method, concept, image_id),
+                "status": "ok" if shown else "unscored",
+                "reason": None if shown else NO_PART,
+                "family": "saliency",
+                "image_id": image_id,
+                "classifier": classifier,
+                "method": method,
+                "metric": metric,
+                "concept": concept,
+                "value": float(value) if shown else None,
+            }
 
 
 def box_scores(
@@ -200,20 +233,19 @@ def flipping_scores(
 def truth_fill_flips(
     classifier: Classifier,
     images: torch.Tensor,
-    targets: torch.Tensor,
     positives: np.ndarray,
     image_ids: list[str],
     options: Row,
 ) -> Scored:
     """Whether filling in exactly the true parts changes the decision: only there can in-filling find them."""
-    keep = torch.from_numpy(~positives)[:, None].float().to(images.device)
-    noise = Noise(options["seed"], image_ids, flipping.PURPOSE).to(images.device)
-    background = load_infill(options["infills"][0])(images, keep, noise=noise, step=0)
-    with torch.inference_mode():
-        decided = in_batches(
-            lambda rows: classifier(rows).argmax(1), keep * images + (1 - keep) * background, batch_size=64
-        )
-    return Scored((decided != targets).cpu().numpy().astype(float), positives.any((1, 2)))
+    keep = torch.from_numpy(np.stack([np.ones_like(positives), ~positives], axis=1))
+    noise = Noise(options["seed"], image_ids, flipping.PURPOSE)
+    infill = load_infill(options["infills"][0])
+    logits = masked_logits(
+        classifier, images, lambda image, mask: keep[image, mask][:, None], 2, infill=infill, noise=noise, batch_size=64
+    )
+    whole, filled = logits.argmax(2).unbind(1)
+    return Scored((whole != filled).numpy().astype(float), positives.any((1, 2)))
 
 
 def score_rows(

@@ -61,14 +61,13 @@ def read_training_data(options: dict[str, Any], split: str, rows: int | None, *,
     )
     taken = list(islice(labelled, rows))
     if not taken:
-        raise UserError(
-            f"{source.name} has no labelled images; add some, or give that split a larger part in dataset.shares."
-        )
+        kind = "labelled images" if options["tasks"] else "images"
+        raise UserError(f"{source.name} has no {kind}; add some, or give that split a larger part in dataset.shares.")
     if len({sample.image.shape for sample in taken}) > 1:
         raise UserError(f"{source.name} has images of different sizes; set size, resize and crop to make them one.")
     return TrainingData(
         pixels([sample.image for sample in taken]),
-        torch.tensor([[sample.attributes[task] for task in options["tasks"]] for sample in taken]),
+        label_columns([[sample.attributes[task] for sample in taken] for task in options["tasks"]], len(taken)),
         {task: tuple(source.tasks[task]) for task in options["tasks"]},
     )
 
@@ -86,10 +85,15 @@ def world_data(options: dict[str, Any], split: str, rows: int | None, as_trained
     ]
     return TrainingData(
         pixels([world.render(scene, size) for scene in scenes]),
-        torch.from_numpy(np.stack(columns, 1)),
+        label_columns(columns, rows),
         {task: world.tasks.get(task, NUISANCE_CLASSES) for task in options["tasks"]},
         scenes,
     )
+
+
+def label_columns(columns: list[Any], rows: int) -> Tensor:
+    """Labels (rows, tasks), int64; no column without tasks."""
+    return torch.from_numpy(np.array(columns, np.int64).reshape(len(columns), rows).T.copy())
 
 
 def task_labels(world: World, task: str, scenes: tuple[Scene, ...], relabel: dict[str, Any] | None) -> np.ndarray:

@@ -5,7 +5,6 @@ Only this package knows what that file looks like.
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,16 +13,25 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import UserError, nearest
+from pipeline.study.counterfactuals import CounterfactualEntry
 from pipeline.study.datasets import Dataset
+from pipeline.study.evaluation import MEASURING, OWN_FEATURES, Evaluation
+from pipeline.study.generators import Generator
+from pipeline.study.method import expand_sweeps
 from pipeline.study.mistakes import describe
 from pipeline.study.networks import Network, Training
-from pipeline.study.saliency import Evaluation, SaliencyMethod
+from pipeline.study.saliency import SaliencyMethod
 from pipeline.study.schema import study_schema
 from pipeline.study.section import Name, Section
+from pipeline.study.training import GeneratorTraining, GuideTraining, Recipe, recipes
 
 DEFAULT = Path("config.yaml")
 STUDIES = Path("studies")
-SHIPPED = Path("data/classifiers")
+SHIPPED, SHIPPED_GENERATORS = Path("data/classifiers"), Path("data/generators")
+EXPLAINING = ("saliency", "counterfactuals")
+"""The sections whose entries are methods that explain."""
+GENERATOR_KEYS = ("generator", "guide")
+"""The options by which methods name generators."""
 
 
 class Statistics(Section):
@@ -38,6 +46,9 @@ class ReportOptions(Section):
 
     title: str | None = Field(None, description="Heading of the page; the study's name if nothing is said.")
     examples: int = Field(6, ge=0, le=100, description="Images shown per classifier.")
+    order: Literal["worst", "dataset"] = Field(
+        "worst", description="Which images with maps come first: the worst explained, or those first in the dataset."
+    )
 
 
 class Study(Section):
@@ -54,10 +65,20 @@ class Study(Section):
     networks: dict[Name, Network] = Field({}, description="Further networks that only judge.")
     oracles: list[Name] = Field([], description="Networks that judge the same task: of this study, or shipped.")
     readers: list[Name] = Field([], description="Networks that name concepts: of this study, or shipped.")
+    generators: dict[Name, Generator] = Field({}, description="Diffusion models that methods use, and their guides.")
     explained_rows: int = Field(24, ge=1, description="How many of the images are explained: the first ones.")
+    explained_class: Literal["predicted", "label"] = Field(
+        "predicted",
+        description="Which class of an image is explained: the one that a classifier decides for, or its label.",
+    )
     saliency: dict[Name, SaliencyMethod] = Field({}, description="Methods that explain a decision by a map.")
-    evaluation: Evaluation = Field(Evaluation(), description="How the maps are tested.")
-    training: dict[Name, Training] = Field({}, description="Networks that are trained when they are missing.")
+    counterfactuals: dict[Name, CounterfactualEntry] = Field(
+        {}, description="Methods that explain a decision by an image that is decided otherwise."
+    )
+    evaluation: Evaluation = Field(Evaluation(), description="How explanations are tested, and what measures.")
+    training: dict[Name, Recipe] = Field(
+        {}, description="Networks and generators that are trained when they are missing."
+    )
     statistics: Statistics = Field(Statistics(), description="Resampling and coverage of the intervals.")
     report: ReportOptions = Field(ReportOptions(), description="The page at the end.")
 
@@ -72,31 +93,115 @@ class Study(Section):
         for name in self.dataset.correct:
             if name not in self.classifiers:
                 refuse_name("dataset.correct", name, self.classifiers)
+        for section in EXPLAINING:
+            for entry, method in getattr(self, section).items():
+                for name in method.classifiers or []:
+                    if name not in self.classifiers:
+                        refuse_name(f"{section}.{entry}.classifiers", name, self.classifiers)
         for role in ("classifiers", "networks"):
             for entry, network in getattr(self, role).items():
-                if network.trained is not None and network.trained not in self.training:
-                    refuse_name(f"{role}.{entry}.trained", network.trained, self.training)
-        twice = set(self.classifiers) & set(self.networks)
-        if twice:
+                if network.trained is not None and network.trained not in recipes(self.training, Training):
+                    refuse_name(f"{role}.{entry}.trained", network.trained, recipes(self.training, Training))
+        if self.explained_class == "label" and getattr(self.dataset, "labels", None) == "none":
             raise PydanticCustomError(
-                "twice", "networks.{name}: classifiers has an entry of that name too; rename one.", {"name": min(twice)}
+                "unlabelled",
+                "explained_class: the images have no labels (dataset.labels is none); set it to predicted.",
             )
-        idle = set(self.networks) - {*self.oracles, *self.readers}
+        refuse_twice("networks", self.networks, "classifiers", self.classifiers)
+        for where, name in {**self.helpers_named(), **self.measuring_named()}.items():
+            known = [*self.networks, *self.classifiers, *shipped_networks()]
+            if name not in known:
+                refuse_name(where, name, known)
+        used = {*self.helpers_named().values(), *self.measuring_named().values()}
+        idle = set(self.networks) - {*self.oracles, *self.readers, *used}
         if idle:
             raise PydanticCustomError(
                 "idle",
-                "networks.{name}: it is never used; name it in oracles or readers, or remove it.",
+                "networks.{name}: it is never used; name it in oracles, readers or evaluation, or as a helper, or"
+                " remove it.",
                 {"name": min(idle)},
             )
         return self
 
+    @model_validator(mode="after")
+    def name_only_generators_that_exist(self) -> Study:
+        """Every generator that is named somewhere must be defined, trained here or shipped, and the others be used."""
+        for where, name in self.generators_named().items():
+            known = [*self.generators, *shipped_generators()]
+            if name not in known:
+                refuse_name(where, name, known)
+        trained = recipes(self.training, GeneratorTraining, GuideTraining)
+        for name, generator in self.generators.items():
+            if generator.trained is not None and generator.trained not in trained:
+                refuse_name(f"generators.{name}.trained", generator.trained, trained)
+        for name in recipes(self.training, GeneratorTraining):
+            gate = self.training[name].gate
+            for where, named in (("readers", gate.readers), ("features", [gate.features] if gate.features else [])):
+                known = [*shipped_networks(), *self.networks, *self.classifiers]
+                for network in named:
+                    if network not in known:
+                        refuse_name(f"training.{name}.gate.{where}", network, known)
+        for role in ("classifiers", "networks"):
+            refuse_twice("generators", self.generators, role, getattr(self, role))
+        kept = {name for name, generator in self.generators.items() if generator.trained is not None}
+        idle = set(self.generators) - kept - set(self.generators_named().values())
+        if idle:
+            raise PydanticCustomError(
+                "idle",
+                "generators.{name}: it is never used; name it as the generator or guide of a method, or remove it.",
+                {"name": min(idle)},
+            )
+        return self
+
+    def generators_named(self) -> dict[str, str]:
+        """The generators and guides that methods name, by the place in the study that names them."""
+        return {
+            f"{section}.{name}.{key}": named
+            for section in EXPLAINING
+            for name, entry in getattr(self, section).items()
+            for key in GENERATOR_KEYS
+            if (named := getattr(entry, key, None)) is not None
+        }
+
+    @property
+    def makers(self) -> dict[str, Generator]:
+        """The generators of the study by name, and those that methods name and that ship."""
+        named = dict.fromkeys([*self.generators, *self.generators_named().values()])
+        return {
+            name: self.generators.get(name) or Generator(file=str(SHIPPED_GENERATORS / f"{name}.safetensors"))
+            for name in named
+        }
+
+    def helpers_named(self) -> dict[str, str]:
+        """The robust classifiers that cones name, by the place in the study that names them."""
+        cones = ((name, getattr(entry, "cone", None)) for name, entry in self.counterfactuals.items())
+        return {f"counterfactuals.{name}.cone.helper": cone.helper for name, cone in cones if cone is not None}
+
+    @property
+    def measuring(self) -> dict[str, str | Section | None]:
+        """What measures counterfactuals: for each role a network by its name, a published one, or nothing."""
+        chosen = {role: getattr(self.evaluation, role) for role in MEASURING}
+        own = OWN_FEATURES.get(getattr(self.dataset, "world", None))
+        chosen["perceptual"] = chosen["perceptual"] or own
+        named = chosen["perceptual"] if isinstance(chosen["perceptual"], str) else own
+        return chosen | {role: chosen[role] or named for role in ("realism", "similarity")}
+
+    def measuring_named(self) -> dict[str, str]:
+        """The networks that a person names to measure, by the place in the study that names them."""
+        named = ((role, getattr(self.evaluation, role)) for role in MEASURING)
+        return {f"evaluation.{role}": name for role, name in named if isinstance(name, str)}
+
+    def network(self, name: str) -> Network:
+        """A network by its name: of this study, or one that ships."""
+        defined = {**self.networks, **self.classifiers}
+        return defined.get(name) or Network(file=str(SHIPPED / f"{name}.safetensors"))
+
     @property
     def judges(self) -> dict[str, Network]:
-        """The oracles and readers by name; one that the study does not define is one that ships."""
-        defined = {**self.networks, **self.classifiers}
+        """The oracles and readers by name, and the helpers; one that the study does not define is one that ships."""
         return {
-            name: defined.get(name) or Network(file=str(SHIPPED / f"{name}.safetensors"))
-            for name in dict.fromkeys([*self.oracles, *self.readers])
+            name: self.network(name)
+            for name in dict.fromkeys([*self.oracles, *self.readers, *self.helpers_named().values()])
         }
 
 
@@ -109,9 +214,25 @@ def refuse_name(where: str, name: str, valid: Any) -> None:
     )
 
 
+def refuse_twice(section: str, names: Any, other: str, others: Any) -> None:
+    """Networks and generators share their names: each has one row of every table, and one file that identifies it."""
+    twice = set(names) & set(others)
+    if twice:
+        raise PydanticCustomError(
+            "twice",
+            "{section}.{name}: {other} has an entry of that name too; rename one.",
+            {"section": section, "name": min(twice), "other": other},
+        )
+
+
 def shipped_networks() -> list[str]:
     """Names of the networks that come with the project."""
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+
+
+def shipped_generators() -> list[str]:
+    """Names of the generators that come with the project."""
+    return sorted(path.stem for path in SHIPPED_GENERATORS.glob("*.safetensors"))
 
 
 def load_study(name: str = "default") -> Study:
@@ -124,7 +245,7 @@ def load_study(name: str = "default") -> Study:
     if values.get("extends") is not None:
         # The name stays out: a study without one of its own would write over the default's results.
         values = {**{key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}, **values}
-    values = expand_sweeps(values)
+    values = expanded(values)
     try:
         return Study.model_validate(values)
     except ValidationError as error:
@@ -132,22 +253,10 @@ def load_study(name: str = "default") -> Study:
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes)) from None
 
 
-def expand_sweeps(values: dict[str, Any]) -> dict[str, Any]:
-    """Make a named entry of each value that a method varies: `fido: {vary: {masks: [2, 4]}}` is fido-masks-2 and -4."""
-    methods = values.get("saliency")
-    if not isinstance(methods, dict):
-        return values
-    entries: dict[str, Any] = {}
-    for name, method in methods.items():
-        varied = method.get("vary") if isinstance(method, dict) else None
-        if not isinstance(varied, dict) or not all(isinstance(each, list) and each for each in varied.values()):
-            entries[name] = method
-            continue
-        fixed = {key: value for key, value in method.items() if key != "vary"}
-        for chosen in product(*varied.values()):
-            options = dict(zip(varied, chosen, strict=True))
-            entries["-".join([str(name), *(f"{key}-{value}" for key, value in options.items())])] = {**fixed, **options}
-    return {**values, "saliency": entries}
+def expanded(values: dict[str, Any]) -> dict[str, Any]:
+    """The study with an entry for each value that one of its methods varies."""
+    sections = {key: values[key] for key in EXPLAINING if isinstance(values.get(key), dict)}
+    return {**values, **{key: expand_sweeps(methods) for key, methods in sections.items()}}
 
 
 def study_path(name: str) -> Path:

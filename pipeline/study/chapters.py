@@ -5,32 +5,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.study import ReportOptions, Statistics, Study
+from pipeline.study.counterfactuals import (
+    Ace,
+    Blended,
+    ChosenTargets,
+    ClassifierGuidance,
+    Cone,
+    CounterfactualMethod,
+    Dime,
+    Dvce,
+    Pgd,
+    Svce,
+    Vaeth,
+)
 from pipeline.study.datasets import (
     DigitsDataset,
     FolderDataset,
     Framed,
     HuggingFaceDataset,
+    ImageNetDataset,
     MixtureComponent,
     PriorOptions,
     Sampled,
     Shares,
     WorldDataset,
 )
+from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, SimSiam
+from pipeline.study.generators import Generator, GeneratorShape, NoiseSchedule
+from pipeline.study.method import Method
 from pipeline.study.networks import Network, Relabel, Training
 from pipeline.study.saliency import (
     Bbmp,
     BbmpInFido,
-    Evaluation,
     Fido,
     GradCam,
     Gradient,
     IntegratedGradients,
     Lime,
-    Method,
     Occlusion,
     RandomMap,
 )
 from pipeline.study.section import Section
+from pipeline.study.training import DiffusionTraining, Gate, GeneratorTraining, GuideTraining, UNetShape
 
 INTRODUCTION = """\
 # Reference of the study file
@@ -72,7 +88,7 @@ CHAPTERS = (
     Chapter(
         "dataset",
         Sampled,
-        "Beside these keys, `dataset` has those of one kind: `world`, `folder`, `huggingface` or `digits`."
+        "Beside these keys, `dataset` has those of one kind: `world`, `folder`, `huggingface`, `imagenet` or `digits`."
         " A dataset in `training` has only those of its kind.",
         "dataset: {world: portraits, rows: 128, split: test, per_class: smile}\n",
     ),
@@ -133,6 +149,12 @@ dataset:
         called="huggingface",
     ),
     Chapter(
+        "dataset: imagenet",
+        ImageNetDataset,
+        example="dataset: {imagenet: resources/imagenet/val, classes: [cheetah, 970], rows: 100}\n",
+        called="imagenet",
+    ),
+    Chapter(
         "dataset: digits",
         DigitsDataset,
         example="dataset: {digits: scikit-learn, size: 16, rows: 100}\n",
@@ -165,6 +187,42 @@ oracles: [judge]
         called="network",
     ),
     Chapter(
+        "generators",
+        Generator,
+        "`generators` maps names to such entries; methods name them. One that ships in `data/generators` needs none.",
+        """\
+generators:
+  imagenet-256: {checkpoint: resources/256x256_diffusion_uncond.pt, preset: imagenet-256}
+  narrow: {checkpoint: resources/narrow.pt, shape: {size: 64, channels: 64, multipliers: [1, 2, 3, 4]}}
+  theirs: {diffusers: resources/adm-pipeline}
+counterfactuals:
+  by-imagenet: {method: dvce, generator: imagenet-256}
+  by-narrow: {method: dvce, generator: narrow}
+  by-theirs: {method: dvce, generator: theirs}
+""",
+        called="generator",
+    ),
+    Chapter(
+        "shape",
+        GeneratorShape,
+        example="""\
+generators:
+  narrow: {checkpoint: resources/narrow.pt, preset: imagenet-256, shape: {channels: 64}}
+counterfactuals:
+  dvce: {method: dvce, generator: narrow}
+""",
+    ),
+    Chapter(
+        "schedule",
+        NoiseSchedule,
+        example="""\
+generators:
+  cosine: {checkpoint: resources/cosine.pt, preset: imagenet-256, schedule: {name: cosine, steps: 4000}}
+counterfactuals:
+  dvce: {method: dvce, generator: cosine}
+""",
+    ),
+    Chapter(
         "training",
         Training,
         "`training` maps names to such recipes; `make train` follows them, and `trained:` names them.",
@@ -180,6 +238,74 @@ classifiers:
   digits-cnn: {trained: digits-cnn}
 """,
         called="recipe",
+    ),
+    Chapter(
+        "training: unet",
+        GeneratorTraining,
+        "Training goes on where it was stopped, and shows images that the model draws in"
+        " `resources/generators/<name>.png` while it learns.",
+        """\
+training:
+  digits-adm:
+    dataset: {digits: scikit-learn, size: 16}
+    unet: {channels: 32, multipliers: [1, 2, 2], blocks: 1, attention: [4], head_channels: 32}
+    steps: 1500
+    gate: {samples: 500, steps: 25}
+generators:
+  digits-adm: {trained: digits-adm}
+""",
+        called="recipe of a diffusion model",
+    ),
+    Chapter(
+        "training: noisy_classifier",
+        GuideTraining,
+        example="""\
+training:
+  look-guide:
+    dataset: {world: portraits, size: 64}
+    rows: 20000
+    noisy_classifier: {channels: 32, multipliers: [1, 1, 2, 2], blocks: 1, attention: [8], head_channels: 32}
+    task: look
+    steps: 3000
+generators:
+  look-guide: {trained: look-guide}
+""",
+        called="recipe of a guide",
+    ),
+    Chapter(
+        "Diffusion recipes",
+        DiffusionTraining,
+        "Keys of both kinds of diffusion recipes.",
+        """\
+training:
+  mine:
+    dataset: {folder: photos, size: 64}
+    flips: true
+    seed: 3
+    unet: {channels: 64, multipliers: [1, 2, 3], attention: [16]}
+""",
+    ),
+    Chapter(
+        "unet",
+        UNetShape,
+        example="""\
+training:
+  mine:
+    dataset: {folder: photos, size: 64}
+    unet: {channels: 64, multipliers: [1, 2, 3, 4], blocks: 2, attention: [32, 16, 8], head_channels: 64}
+""",
+    ),
+    Chapter(
+        "gate",
+        Gate,
+        example="""\
+training:
+  faces:
+    dataset: {world: portraits, size: 64}
+    rows: 20000
+    unet: {channels: 32, multipliers: [1, 1, 2, 4], blocks: 1, attention: [8], head_channels: 32}
+    gate: {samples: 500, readers: [concepts, concepts-b], features: portraits-features}
+""",
     ),
     Chapter(
         "relabel",
@@ -198,7 +324,8 @@ training:
         "saliency",
         Method,
         "`saliency` maps names to methods; `method` says which, and decides the other keys. The name stands in every"
-        " table and in the report.",
+        " table and in the report. Explained is the class that a classifier decides for; with `explained_class: label`"
+        " it is the label, also of an image that is judged wrongly. The truth is what flips the decision, always.",
         """\
 explained_rows: 24
 saliency:
@@ -262,7 +389,139 @@ saliency:
         example="saliency:\n  random: {method: random, smooth: 0.1}\n",
         called="random",
     ),
-    Chapter("evaluation", Evaluation, example="evaluation: {infills: [mean, blur]}\n"),
+    Chapter(
+        "counterfactuals",
+        CounterfactualMethod,
+        "`counterfactuals` maps names to methods; `method` says which, and decides the other keys. Their defaults are"
+        " those published, for images of 224 or 256 pixels.",
+        """\
+explained_rows: 24
+generators: {adm: {file: resources/adm.safetensors}}
+counterfactuals:
+  dvce:
+    method: dvce
+    generator: adm
+    classifiers: [mine]
+    vary:
+      cone: {cone: {helper: smile-robust}, free: null}
+      through_denoiser: {x0: true, direct: false}
+  ace: {method: ace, generator: adm, samples: 3}
+""",
+        called="counterfactual method",
+    ),
+    Chapter(
+        "target",
+        ChosenTargets,
+        example="""\
+counterfactuals:
+  glasses: {method: svce, target: {fixed: present}}
+  animals: {method: svce, target: {pairs: {cat: [dog, fox], dog: cat}}}
+  theirs: {method: svce, target: {table: pairs.csv, where: {relation: close}}}
+""",
+    ),
+    Chapter(
+        "cone",
+        Cone,
+        example="""\
+generators: {adm: {file: resources/adm.safetensors}}
+counterfactuals:
+  dvce: {method: dvce, generator: adm, cone: {helper: smile-robust, angle: 40, projection: exact}}
+""",
+    ),
+    Chapter(
+        "counterfactuals: dvce",
+        Dvce,
+        "A step is one pass through the generator, and with `through_denoiser` one back, with a cone two; with"
+        " `distance_through_denoiser` one more.",
+        """\
+generators: {adm: {file: resources/adm.safetensors}}
+counterfactuals:
+  dvce: {method: dvce, generator: adm, steps: 100, skip: 50}
+""",
+        called="dvce",
+    ),
+    Chapter(
+        "counterfactuals: vaeth",
+        Vaeth,
+        example="""\
+generators: {adm: {file: resources/adm.safetensors}}
+counterfactuals:
+  vaeth: {method: vaeth, generator: adm, cone: {helper: smile-robust}}
+""",
+        called="vaeth",
+    ),
+    Chapter(
+        "counterfactuals: classifier-guidance",
+        ClassifierGuidance,
+        example="""\
+generators: {adm: {file: resources/adm.safetensors}, guide: {file: resources/guide.safetensors}}
+counterfactuals:
+  guided: {method: classifier-guidance, generator: adm, guide: guide, scale: 5}
+""",
+        called="classifier-guidance",
+    ),
+    Chapter(
+        "counterfactuals: blended",
+        Blended,
+        example="""\
+generators: {adm: {file: resources/adm.safetensors}}
+counterfactuals:
+  blended: {method: blended, generator: adm, l2_weight: 625}
+""",
+        called="blended",
+    ),
+    Chapter(
+        "counterfactuals: dime",
+        Dime,
+        example="""\
+generators: {adm: {file: resources/adm.safetensors}}
+counterfactuals:
+  dime: {method: dime, generator: adm, inner: one-step}
+""",
+        called="dime",
+    ),
+    Chapter(
+        "counterfactuals: ace",
+        Ace,
+        example="""\
+generators: {adm: {file: resources/adm.safetensors}}
+counterfactuals:
+  ace-l2: {method: ace, generator: adm, distance: l2, dilation: 5}
+""",
+        called="ace",
+    ),
+    Chapter(
+        "counterfactuals: svce",
+        Svce,
+        example="counterfactuals:\n  svce: {method: svce, radius: 28.2}\n",
+        called="svce",
+    ),
+    Chapter(
+        "counterfactuals: pgd",
+        Pgd,
+        example="counterfactuals:\n  pgd: {method: pgd, ball: l2, radius: 3.4}\n",
+        called="pgd",
+    ),
+    Chapter(
+        "evaluation",
+        Evaluation,
+        "A published network measures under the name of its publication, any other under its own; `sha256` refuses"
+        " another file than the one that is meant.",
+        """\
+evaluation:
+  infills: [mean, blur]
+  perceptual: {lpips: resources/alexnet-owt-7be5be79.pth, network: alex}
+  realism: {inception: resources/pt_inception-2015-12-05-6726825d.pth}
+""",
+    ),
+    Chapter("lpips", Lpips, example="evaluation:\n  perceptual: {lpips: resources/vgg16-397923af.pth, network: vgg}\n"),
+    Chapter(
+        "inception",
+        Inception,
+        example="evaluation:\n  realism: {inception: resources/pt_inception-2015-12-05-6726825d.pth}\n",
+    ),
+    Chapter("simsiam", SimSiam, example="evaluation:\n  similarity: {simsiam: resources/checkpoint_0099.pth.tar}\n"),
+    Chapter("vggface2", FaceEncoder, example="evaluation:\n  faces: {vggface2: resources/resnet50_ft_weight.pkl}\n"),
     Chapter("statistics", Statistics, example="statistics: {bootstrap: 5000, confidence: 0.99}\n"),
     Chapter("report", ReportOptions, example="report: {title: What the networks look at, examples: 12}\n"),
 )

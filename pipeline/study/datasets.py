@@ -1,4 +1,4 @@
-"""The section `dataset`: worlds, image folders, Hugging Face datasets and digits, and which images are taken."""
+"""The section `dataset`: worlds, folders, Hugging Face datasets, ImageNet, digits; and which images are taken."""
 
 from __future__ import annotations
 
@@ -105,6 +105,31 @@ class HuggingFaceDataset(Framed):
     )
 
 
+class ImageNetDataset(Section):
+    """The validation images of ImageNet (ILSVRC 2012): as published, or in a folder for each class.
+
+    Each image's shorter side is scaled to `size` / `crop_share`, and the middle `size` x `size` pixels are taken.
+    """
+
+    imagenet: str = Field(
+        description="Folder of the files of ILSVRC2012_img_val.tar, or of folders such as n01440764 with them."
+    )
+    devkit: str | None = Field(
+        None,
+        description="Folder ILSVRC2012_devkit_t12, which tells the classes of the published files; if nothing is said,"
+        " the one beside `imagenet`.",
+    )
+    classes: list[int | str] | None = Field(
+        None, min_length=1, description="Take images of these classes alone: numbers, WordNet ids or names."
+    )
+    size: int = Field(256, ge=1, le=4096, description="Side in pixels.")
+    crop_share: float = Field(0.875, gt=0, le=1, description="Share of the shorter side that is kept.")
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
+        "bicubic", description="How pixels are mixed in resizing."
+    )
+    shares: Shares = Field(Shares(test=1.0), description="Parts for training, search and test.")
+
+
 class DigitsDataset(Section):
     """The 1,797 real handwritten digits, 8 x 8 pixels, that come with scikit-learn."""
 
@@ -137,6 +162,10 @@ class SampledHuggingFace(HuggingFaceDataset, Sampled):
     """Images of a Hugging Face dataset."""
 
 
+class SampledImageNet(ImageNetDataset, Sampled):
+    """Validation images of ImageNet."""
+
+
 class SampledDigits(DigitsDataset, Sampled):
     """Real handwritten digits."""
 
@@ -145,12 +174,14 @@ DATASETS = {
     "world": SampledWorld,
     "folder": SampledFolder,
     "huggingface": SampledHuggingFace,
+    "imagenet": SampledImageNet,
     "digits": SampledDigits,
 }
 Dataset = Annotated[
     Annotated[SampledWorld, Tag("world")]
     | Annotated[SampledFolder, Tag("folder")]
     | Annotated[SampledHuggingFace, Tag("huggingface")]
+    | Annotated[SampledImageNet, Tag("imagenet")]
     | Annotated[SampledDigits, Tag("digits")],
     chosen_by_key(DATASETS, "a dataset"),
 ]
@@ -158,12 +189,14 @@ TRAINING_DATASETS = {
     "world": WorldDataset,
     "folder": FolderDataset,
     "huggingface": HuggingFaceDataset,
+    "imagenet": ImageNetDataset,
     "digits": DigitsDataset,
 }
 TrainingDataset = Annotated[
     Annotated[WorldDataset, Tag("world")]
     | Annotated[FolderDataset, Tag("folder")]
     | Annotated[HuggingFaceDataset, Tag("huggingface")]
+    | Annotated[ImageNetDataset, Tag("imagenet")]
     | Annotated[DigitsDataset, Tag("digits")],
     chosen_by_key(TRAINING_DATASETS, "a training dataset"),
 ]

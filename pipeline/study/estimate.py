@@ -6,27 +6,39 @@ else they are what there will be if every image is whole and labelled. Bytes are
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from pipeline.explain.evaluations import spent_per_image
+from pipeline.explain.passes import Count, passes_per_counterfactual
+from pipeline.study.heads import classes_of
 from pipeline.study.plan import Plan
+from pipeline.study.targets import pairs_of, targets_of_image
+from pipeline.study.trained import trained_by, trained_generator_file
 from pipeline.worlds import World, load_world
 
 SIDE = 224  # pixels; taken for a dataset that leaves every image as it is
 ROWS_AT_ONCE = 96  # of the stage `saliency`: images that are explained together, and rows of a batch
+MADE_AT_ONCE = 24  # of the stage `counterfactuals`: rows of a batch
 CURVE_IMAGES = 24  # of `flipping_curves`: eleven shares removed, eleven kept, none and all
-KEY = "classifier"  # in the header of a network of our own format
+SLICES = 50  # of `transitions`: pixels are replaced in so many steps, and a remainder in one more
+SCORES_OF_COUNTERFACTUAL = 60  # at most, beside its controls
 
 # Bytes of a row, measured on tables of 64 pixel images; files have a footer each.
 FILE_BYTES = 6000
-ROW_BYTES = {"images": 190, "interventions": 65, "predictions": 32, "saliency": 60, "scores": 12}
+ROW_BYTES = {
+    "images": 190,
+    "interventions": 65,
+    "predictions": 32,
+    "saliency": 60,
+    "counterfactuals": 150,
+    "scores": 12,
+}
 LOGITS_ROW_BYTES = 50
 MAP_ROW_BYTES = 100
+MADE_ROW_BYTES = 200
 BYTES_PER_VALUE = 4
 PNG_BYTES_PER_PIXEL = {"portraits": 1.25, "shapes": 0.15, "digits": 0.5}
 PHOTO_BYTES_PER_PIXEL = 2.0  # PNG of photographs: two thirds of what three bytes per pixel take
@@ -38,7 +50,9 @@ class Passes:
     """The passes of one network in one stage, under one method: forward alone, and forward with backward.
 
     rows: those that are kept under that network and method. store_bytes: what the row store keeps of them. filled: rows
-    that are computed for each pass that counts, 1 or more, since short batches are padded.
+    that are computed for each pass that counts, 1 or more, since short batches are padded. again: further backward
+    passes over a forward pass that counts. beside: the network that is explained, where this one only takes part in
+    that; rows are counted there. within: the network in whose measured passes the time of these is.
     """
 
     network: str
@@ -48,6 +62,9 @@ class Passes:
     with_backward: int
     store_bytes: float = 0.0
     filled: float = 1.0
+    again: int = 0
+    beside: str | None = None
+    within: str | None = None
 
     @property
     def network_evaluations(self) -> int:
@@ -86,7 +103,7 @@ class Estimate:
         self.dataset = plan.study.dataset.model_dump()
         self.side = self.dataset.get("size") or SIDE
         self.images = self.study.dataset.rows
-        self.explained = sum(plan.explained_rows(shard) for shard in plan.shards) if self.study.saliency else 0
+        self.explained = sum(plan.explained_rows(shard) for shard in plan.shards)
         self.explained = min(self.explained, self.images)
         self.world: World | None = load_world(self.dataset["world"]) if plan.has_truth else None
         self.heads = {name: self.heads_of(name) for name in plan.networks}
@@ -94,8 +111,9 @@ class Estimate:
 
     def work(self) -> list[Work]:
         """The stages of the study in the order in which they run."""
-        stages = [self.train(), self.identify(), self.sample(), self.intervene(), self.predict(), self.saliency()]
-        stages += [self.score(), self.score_saliency(), self.metrics(), self.report()]
+        stages = [self.train(), self.train_generator(), self.train_guide(), self.identify(), self.sample()]
+        stages += [self.intervene(), self.predict(), self.saliency(), self.counterfactuals(), self.judge()]
+        stages += [self.score(), self.score_saliency(), self.score_counterfactuals(), self.metrics(), self.report()]
         return [stage for stage in stages if stage.jobs]
 
     @property
@@ -117,8 +135,25 @@ class Estimate:
                 outputs.append([file])
         return Work("train", outputs, None, passes)
 
+    def train_generator(self) -> Work:
+        return self.diffusion_training("train_generator")
+
+    def train_guide(self) -> Work:
+        return self.diffusion_training("train_guide")
+
+    def diffusion_training(self, stage: str) -> Work:
+        """Generators that are named in the study and missing."""
+        named = dict.fromkeys(generator.trained for generator in self.plan.generators.values() if generator.trained)
+        passes, outputs = [], []
+        for name in [name for name in named if name in trained_by(self.study, stage)]:
+            if not Path(trained_generator_file(name)).exists():
+                recipe = self.study.training[name]
+                passes.append(Passes(name, None, 0, 0, recipe.steps * recipe.batch_size))
+                outputs.append([trained_generator_file(name)])
+        return Work(stage, outputs, None, passes)
+
     def identify(self) -> Work:
-        return Work("identify", [[self.plan.identity(network) for network in self.plan.networks]], None)
+        return Work("identify", [[self.plan.identity(name) for name in self.plan.identified]], None)
 
     def sample(self) -> Work:
         """Where networks must be right, each looks at every image taken; how many it refuses is not known before."""
@@ -150,7 +185,8 @@ class Estimate:
         passes, map_bytes = [], 0.0
         of_jobs = [self.plan.explained_rows(shard) for shard in self.plan.explained_shards]
         for classifier in self.study.classifiers:
-            for name, options in self.methods.items():
+            for name in self.plan.methods("saliency", classifier):
+                options = self.study.saliency[name].options()
                 spent = spent_per_image(options["method"], options, self.side, self.side)
                 count, size = self.explained, spent.map_cells * BYTES_PER_VALUE
                 map_bytes += count * size
@@ -162,6 +198,62 @@ class Estimate:
         size = map_bytes + rows * ROW_BYTES["saliency"] + len(files) * FILE_BYTES
         return Work("saliency", one_each(files), rows, passes, size)
 
+    def counterfactuals(self) -> Work:
+        """For each image, target and sample what the method takes, and a pass that judges the image as it is stored."""
+        passes, of_jobs = [], [self.plan.explained_rows(shard) for shard in self.plan.explained_shards]
+        for classifier in self.study.classifiers:
+            for name in self.plan.methods("counterfactuals", classifier):
+                passes += self.passes_of(classifier, name, of_jobs)
+        files, rows = self.plan.counterfactuals(), sum(each.rows for each in passes)
+        size = rows * (ROW_BYTES["counterfactuals"] + self.pixels * self.png_bytes_per_pixel) + len(files) * FILE_BYTES
+        return Work("counterfactuals", one_each(files), rows, passes, size)
+
+    def passes_of(self, classifier: str, name: str, of_jobs: list[int]) -> Iterator[Passes]:
+        """The passes by which a method makes the counterfactuals of a classifier. of_jobs: images of each job."""
+        method = self.study.counterfactuals[name]
+        options = method.options()
+        images = min(self.explained, method.rows or self.explained)
+        limits = [images - self.plan.rows_before(shard) for shard in self.plan.explained_shards]
+        of_jobs = [max(0, min(count, limit)) for count, limit in zip(of_jobs, limits, strict=True)]
+        each = method.samples * targets_of_image(name, method)
+        rows, filled = images * each, filled_up(of_jobs, each, MADE_AT_ONCE)
+        stored = rows * (MADE_ROW_BYTES + self.pixels * self.png_bytes_per_pixel)
+        counts = passes_per_counterfactual(options["method"], options)
+        own = counts.pop("classifier", Count())
+        forward, backward = rows * (own.forward + 1), rows * own.with_backward
+        made_by = options.get("generator")
+        yield Passes(classifier, name, rows, forward, backward, stored, filled, within=made_by)
+        named = {"helper": (options.get("cone") or {}).get("helper"), **options}
+        for role, count in counts.items():
+            network, within = named[role], None if role == "generator" else made_by
+            taken = (rows * number for number in (count.forward, count.with_backward))
+            yield Passes(network, name, 0, *taken, 0.0, filled, rows * count.again, classifier, within)
+
+    def judge(self) -> Work:
+        """Every judge on the counterfactuals of those whose task it knows; a table's row for each of its tasks."""
+        passes, rows = [], 0
+        for judge in self.plan.judges:
+            looked_at = sum(made for name, made in self.made().items() if self.judges(judge, name))
+            if looked_at:
+                passes.append(Passes(judge, None, looked_at, looked_at, 0, looked_at * self.logits_bytes(judge)))
+                rows += looked_at * len(self.heads[judge])
+        files = self.plan.judged()
+        return Work("judge", one_each(files), rows, passes, rows * ROW_BYTES["predictions"] + len(files) * FILE_BYTES)
+
+    def judges(self, judge: str, classifier: str) -> bool:
+        """Whether a network judges the counterfactuals of a classifier: as a reader, or by the same task."""
+        (task, classes), *_ = self.heads[classifier].items()
+        same = self.heads[judge].get(task) == classes and judge in (*self.study.oracles, *self.study.classifiers)
+        return judge != classifier and (judge in self.study.readers or same)
+
+    def made(self) -> dict[str, int]:
+        """How many counterfactuals of each classifier are made."""
+        found: dict[str, int] = {}
+        for each in self.counterfactuals().passes:
+            if each.beside is None:
+                found[each.network] = found.get(each.network, 0) + each.rows
+        return found
+
     def score(self) -> Work:
         """What is right of each network and task with a label; what each concept does to each classifier."""
         rows = self.images * sum(self.has_label(task) for heads in self.heads.values() for task in heads)
@@ -172,30 +264,50 @@ class Estimate:
         return Work("score", [[self.plan.table("scores")]], rows, [], rows * ROW_BYTES["scores"] + FILE_BYTES)
 
     def score_saliency(self) -> Work:
-        """For each map: truth and boxes, a crop, two areas for each in-filler; once an image, the truth itself."""
-        if not self.explained:
-            return Work("score_saliency", [], 0)
-        methods, infills, truth = len(self.methods), len(self.study.evaluation.infills), self.world is not None
+        """For each map: truth, parts and boxes, a crop, two areas per in-filler; once an image, the truth filled in."""
+        infills, truth = len(self.study.evaluation.infills), self.world is not None
         boxes = truth or bool(self.dataset.get("boxes"))
-        per_map = 4 * truth + 2 * boxes + 1 + 2 * infills
-        per_classifier = self.explained * (methods * per_map + truth)
-        evaluations = self.explained * (methods * (CURVE_IMAGES * infills + 1) + truth)
-        passes = [Passes(name, None, per_classifier, evaluations, 0) for name in self.study.classifiers]
-        rows = per_classifier * len(passes)
+        parts = len(self.world.concepts) if self.world else 0
+        per_map = 4 * truth + parts + 2 * boxes + 1 + 2 * infills
+        passes = []
+        for name in self.study.classifiers:
+            methods = len(self.plan.methods("saliency", name))
+            if methods:
+                rows = self.explained * (methods * per_map + truth)
+                evaluations = self.explained * (methods * (CURVE_IMAGES * infills + 1) + 2 * truth)
+                passes.append(Passes(name, None, rows, evaluations, 0))
+        rows = sum(each.rows for each in passes)
         size = rows * ROW_BYTES["scores"] + len(passes) * FILE_BYTES
-        return Work("score_saliency", one_each(self.plan.scores()[1:]), rows, passes, size)
+        return Work("score_saliency", one_each(self.plan.scores_of("score_saliency")), rows, passes, size)
+
+    def score_counterfactuals(self) -> Work:
+        """The passes that replace pixel by pixel, of the counterfactuals and of both controls of each image and target.
+
+        How many scores come of it is not told: some measures have nothing to say of some rows.
+        """
+        passes = []
+        slices = ceil(self.pixels / max(1, self.pixels // SLICES)) + 1
+        for name, made in self.made().items():
+            passes.append(Passes(name, None, made, (made + self.controls(name)) * slices, 0))
+        size = sum(each.rows * SCORES_OF_COUNTERFACTUAL * ROW_BYTES["scores"] + FILE_BYTES for each in passes)
+        files = self.plan.scores_of("score_counterfactuals")
+        return Work("score_counterfactuals", one_each(files), None, passes, size)
+
+    def controls(self, classifier: str) -> int:
+        """Controls of a classifier: two of each image and target, as far as methods ask for the same ones."""
+        methods = {name: self.study.counterfactuals[name] for name in self.plan.methods("counterfactuals", classifier)}
+        asked: dict[str, int] = {}
+        for name, method in methods.items():
+            pairs = min(self.explained, method.rows or self.explained) * targets_of_image(name, method)
+            key = str(pairs_of(name, method))
+            asked[key] = max(asked.get(key, 0), pairs)
+        return 2 * sum(asked.values())
 
     def metrics(self) -> Work:
         return Work("metrics", [[self.plan.table("metrics")]], None, [], 10 * FILE_BYTES)
 
     def report(self) -> Work:
         return Work("report", [[self.plan.page]], None)
-
-    @property
-    def methods(self) -> dict[str, dict[str, Any]]:
-        """The methods of the study by name, with their options, in the order of the study."""
-        methods = json.loads(self.plan.options("saliency"))["methods"]
-        return {name: methods[name] for name in self.study.saliency}
 
     @property
     def pixels(self) -> int:
@@ -214,51 +326,16 @@ class Estimate:
 
     def heads_of(self, network: str) -> dict[str, int]:
         """Number of classes by task of a network, without loading it; two where nothing tells."""
-        entry = self.plan.entry(network)
-        heads = dict(described_heads(entry, self.study.training.get(self.plan.networks[network].trained or "")))
-        task = entry.get("task")
-        if task and len(heads) > 1:
-            return {task: heads.get(task, 2)}
-        return heads
+        heads = classes_of(self.plan, network) or {self.plan.entry(network).get("task") or "label": None}
+        return {task: len(names) if names else 2 for task, names in heads.items()}
 
 
-def filled_up(images: Iterable[int], rows_together: int) -> float:
+def filled_up(images: Iterable[int], rows_together: int, at_once: int = ROWS_AT_ONCE) -> float:
     """Rows computed for each that counts. images: of each job; rows_together: of one image in one batch."""
-    calls = [min(ROWS_AT_ONCE, count - start) for count in images for start in range(0, count, ROWS_AT_ONCE)]
+    calls = [min(at_once, count - start) for count in images for start in range(0, count, at_once)]
     wanted = [count * rows_together for count in calls]
-    return sum(ceil(rows / ROWS_AT_ONCE) * ROWS_AT_ONCE for rows in wanted) / max(1, sum(wanted))
+    return sum(ceil(rows / at_once) * at_once for rows in wanted) / max(1, sum(wanted))
 
 
 def one_each(files: list[str]) -> list[list[str]]:
     return [[file] for file in files]
-
-
-def described_heads(entry: dict[str, Any], recipe: Any) -> Iterator[tuple[str, int]]:
-    """Tasks and their numbers of classes, by the entry, the header of our own format, or the recipe of training."""
-    classes = entry.get("classes")
-    file = Path(entry.get("file") or "")
-    if isinstance(classes, dict):
-        yield from ((task, len(names)) for task, names in classes.items())
-    elif classes:
-        yield entry.get("task") or "label", len(classes)
-    elif file.is_file():
-        yield from ((task, len(names)) for task, names in header(file)["heads"].items())
-    elif recipe is not None:
-        yield from recipe_heads(recipe)
-    else:
-        yield entry.get("task") or "label", 2
-
-
-def recipe_heads(recipe: Any) -> Iterator[tuple[str, int]]:
-    """Tasks of a network that is still to be trained."""
-    world = getattr(recipe.dataset, "world", None)
-    known = load_world(world).tasks if world else {}
-    for task in recipe.tasks:
-        yield task, len(known.get(task, ("", "")))
-
-
-def header(path: Path) -> dict[str, Any]:
-    """The description in a file of our own format: safetensors begins with the length of a JSON text, and the text."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return json.loads(json.loads(file.read(length))["__metadata__"][KEY])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 import pyarrow.parquet
 
 from pipeline.explain.evaluations import spent_per_image
+from pipeline.explain.passes import Count, passes_per_counterfactual
 from pipeline.fingerprint import canonical_json
-from pipeline.study.estimate import filled_up
+from pipeline.study.estimate import MADE_AT_ONCE, filled_up
 from pipeline.tables.storage import TableError
 from pipeline.tables.write import provenance_of
 
@@ -30,7 +32,8 @@ BESIDE = ("imports", "load", "other")  # causes that do not grow with the rows
 class Run:
     """One job that ran.
 
-    networks: identities, as canonical JSON. forwards: of one row, that each of its evaluations is worth.
+    networks: identities, as canonical JSON; of a job that makes counterfactuals, those of the generators, if it has
+    any: their passes take most of the time. forwards: of one row, that each of its evaluations is worth.
     overhead: seconds that do not depend on the rows, the start of the process included. seconds: all others;
     of a job that counts its evaluations, those of computing.
     """
@@ -114,15 +117,20 @@ def run_of(cost: Mapping[str, Any], table: Path | None, side: int | None, folder
     causes = dict((entry["key"], entry["value"]) for entry in cost["seconds_by_cause"])
     told = told_by(table) if table else {}
     evaluations, forwards = cost["network_evaluations"], 1.0
+    weights = dict(told.get("weights") or {})
     if cost["stage"] == "saliency" and told:
         methods = list(told["options"]["methods"].values())
         forwards = forwards_of_one(methods, side or 1, max(1, cost["rows_computed"] // len(methods)))
+    if cost["stage"] == "counterfactuals" and told:
+        heaviest = set(told["options"]["generators"]) & set(weights) or {table.parent.name}
+        weights = {name: identity for name, identity in weights.items() if name in heaviest}
+        forwards = forwards_of_making(told["options"]["methods"], methods_in(table))
     return Run(
         stage=cost["stage"],
         study=folder.name,
         side=side,
         device=cost["device"],
-        networks=frozenset(canonical_json(identity) for identity in (told.get("weights") or {}).values()),
+        networks=frozenset(canonical_json(identity) for identity in weights.values()),
         forwards=forwards,
         evaluations=evaluations,
         rows=cost["rows"] if cost["rows_computed"] or not told.get("weights") else 0,
@@ -139,6 +147,27 @@ def forwards_of_one(methods: Sequence[Mapping[str, Any]], side: int, images: int
     worth = [each.forward + each.with_backward * (1 + BACKWARD) for each in spent]
     filled = [filled_up([images], each.rows_together) for each in spent]
     return sum(map(operator.mul, worth, filled)) / evaluations if evaluations else 1.0
+
+
+def forwards_of_making(methods: Mapping[str, Mapping[str, Any]], made: Mapping[str, int]) -> float:
+    """Forward passes of the generator that one evaluation is worth; of the classifier where no method has a generator.
+
+    made: counterfactuals by method. What other networks take is counted as the generator's.
+    """
+    evaluations, worth = 0, {"generator": 0.0, "classifier": 0.0}
+    for name, rows in made.items():
+        counts = passes_per_counterfactual(methods[name]["method"], methods[name])
+        evaluations += rows * (1 + sum(count.network_evaluations for count in counts.values()))
+        filled = rows * filled_up([rows], 1, MADE_AT_ONCE)
+        for role in worth:
+            count = counts.get(role, Count())
+            worth[role] += filled * (count.forward + count.with_backward * (1 + BACKWARD) + count.again * BACKWARD)
+    return (worth["generator"] or worth["classifier"]) / evaluations if evaluations else 1.0
+
+
+def methods_in(table: Path) -> Counter[str]:
+    """How many rows of a table are of each method."""
+    return Counter(pyarrow.parquet.ParquetFile(table).read(["method"])["method"].to_pylist())
 
 
 def part_name(path: Path, folder: Path) -> str:
@@ -168,7 +197,7 @@ def side_of(folder: Path) -> int | None:
 
 def png_bytes_per_pixel(results: Path, dataset: Mapping[str, Any]) -> float | None:
     """Of the images of the newest run on the same kind of dataset; None where there was none."""
-    kinds = ("world", "digits", "folder", "huggingface")
+    kinds = ("world", "digits", "folder", "huggingface", "imagenet")
     sought = [dataset.get(kind) for kind in kinds]
     folders = {path.parents[3] for path in results.glob("studies/*/tables/images/*/*.parquet")}
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):

@@ -28,6 +28,14 @@ EXAMPLES = {
     "by": "glasses",
     "nuisance": "tilt",
     "below": "0",
+    "world": "portraits",
+    "unet": "{channels: 32, multipliers: [1, 2, 4]}",
+    "noisy_classifier": "{channels: 32, multipliers: [1, 2, 4]}",
+    "channels": "32",
+    "multipliers": "[1, 2, 4]",
+    "task": "smile",
+    "generator": "portraits-adm",
+    "guide": "portraits-guide",
 }
 LABELS = {"list": "array", "dict": "object", "str": "string", "int": "integer", "float": "number"}
 
@@ -106,7 +114,7 @@ def sentence(mistake: dict[str, Any], place: Place, schema: Node) -> str:
         *above, key = place.path
         return line(above, f"the key '{key}' is missing; write for example {key}: {EXAMPLES.get(key, '...')}")
     if mistake["type"] == "no_kind":
-        return line(place.path, f"{mistake['msg']}; {hint_at_kind(given, place.node, schema)}")
+        return line(place.path, f"{mistake['msg']}; {hint_at_kind(given, mistake['ctx']['keys'])}")
     if mistake["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return line(place.path, hint_at_method(given, place.node, schema))
     if not TOLD_BY_WHAT_IS_ALLOWED.fullmatch(mistake["type"]) or not place.node:
@@ -124,9 +132,8 @@ def line(path: Any, text: str) -> str:
     return f"{'.'.join(path)}: {text}" if path else text
 
 
-def hint_at_kind(given: Any, node: Node, schema: Node) -> str:
+def hint_at_kind(given: Any, kinds: list[str]) -> str:
     """What to write where a section has none or several of the keys of which it must have one."""
-    kinds = [resolve(kind, schema)["required"][0] for kind in branches(node)]
     keys = [str(key) for key in given] if isinstance(given, dict) else []
     present = [key for key in keys if key in kinds]
     if present:
@@ -135,7 +142,7 @@ def hint_at_kind(given: Any, node: Node, schema: Node) -> str:
         close = nearest(key, kinds)
         if close:
             return f"did you mean '{close}' for '{key}'?"
-    return "write for example world: portraits."
+    return f"write for example {kinds[0]}: {EXAMPLES[kinds[0]]}."
 
 
 def hint_at_method(given: Any, node: Node, schema: Node) -> str:

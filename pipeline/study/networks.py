@@ -8,24 +8,45 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.study.datasets import TrainingDataset
+from pipeline.study.generators import GeneratorShape, Preset
 from pipeline.study.section import Section, Share
 
 
 class Network(Section):
     """A classifier, oracle or reader: where it comes from and what its training assumed.
 
-    Exactly one of file, trained, timm, torch_export, torchscript, onnx and entry_point says where it comes from.
+    Exactly one of file, trained, timm, torchvision, noisy_classifier, torch_export, torchscript, onnx and entry_point
+    says where it comes from.
     """
 
     file: str | None = Field(None, description="A file of our own format (.safetensors with a description).")
     trained: str | None = Field(None, description="A network of the section `training` of this study.")
     timm: str | None = Field(None, description="Name of a timm model.")
+    torchvision: str | None = Field(None, description="Name of a classifier of torchvision, such as swin_b.")
+    noisy_classifier: str | None = Field(
+        None,
+        description="A classifier of noisy images, asked about clean ones: a file of ours, or an official one (.pt)"
+        " with its `preset`.",
+    )
     torch_export: str | None = Field(None, description="A program saved by torch.export (.pt2).")
     torchscript: str | None = Field(None, description="A TorchScript file (.pt).")
     onnx: str | None = Field(None, description="An ONNX file: a black box, methods that need gradients refuse it.")
     entry_point: str | None = Field(None, description="Your own function: `module:function` or `file.py:function`.")
-    checkpoint: str | None = Field(None, description="timm: local weights; without, the pretrained ones of the hub.")
-    options: dict[str, Any] | None = Field(None, description="timm: keyword arguments of the architecture.")
+    checkpoint: str | None = Field(
+        None,
+        description="timm, torchvision: local weights, also those that the library robustness or OpenMMLab saved; timm"
+        " without: the pretrained ones of the hub.",
+    )
+    random_weights: int | None = Field(
+        None, ge=0, description="timm, torchvision: the seed of fresh weights in place of trained ones, as a control."
+    )
+    options: dict[str, Any] | None = Field(
+        None, description="timm, torchvision: keyword arguments of the architecture."
+    )
+    preset: Preset | None = Field(None, description="noisy_classifier: name of the published network.")
+    shape: GeneratorShape | None = Field(
+        None, description="noisy_classifier: the shape, or where it differs from the preset."
+    )
     task: str | None = Field(None, description="Task it judges; `label` if nothing is said.")
     classes: list[str] | dict[str, list[str]] | None = Field(
         None, description="Class names in the order of the outputs; by task for a reader of several."
@@ -56,7 +77,17 @@ class Network(Section):
         return self
 
 
-SOURCES = ("file", "trained", "timm", "torch_export", "torchscript", "onnx", "entry_point")
+SOURCES = (
+    "file",
+    "trained",
+    "timm",
+    "torchvision",
+    "noisy_classifier",
+    "torch_export",
+    "torchscript",
+    "onnx",
+    "entry_point",
+)
 
 
 class Relabel(Section):

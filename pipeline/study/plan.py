@@ -9,25 +9,32 @@ from typing import Any
 
 from pipeline.classifiers.entry import LOADERS
 from pipeline.datasets import DATASETS
+from pipeline.datasets.imagenet import image_files
+from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
+from pipeline.diffusion.entry import parse_entry, source_files
 from pipeline.errors import UserError
-from pipeline.explain import SALIENCY
+from pipeline.explain import COUNTERFACTUALS, SALIENCY
 from pipeline.fingerprint import canonical_json, digest, fingerprint
 from pipeline.infill import INFILLS
+from pipeline.metrics.networks import LOADERS as MEASURES
 from pipeline.study import Study
+from pipeline.study.generators import Generator
+from pipeline.study.measuring import entry_files, measuring_entries, measuring_names
 from pipeline.study.networks import Network
 from pipeline.study.resources import handled, memory_mb, runtime_minutes
 from pipeline.study.section import Section
+from pipeline.study.targets import near_and_far, pairs_of, relations
+from pipeline.study.trained import (
+    TRAINED_BY,
+    loaded,
+    trained_file,
+    trained_generator_file,
+    training_options,
+)
 from pipeline.worlds import WORLDS
 
-RESULTS, RESOURCES = Path("results"), Path("resources")
-TRAINED = RESOURCES / "classifiers"
+RESULTS = Path("results")
 TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
-LOCAL_FILES = ("file", "torch_export", "torchscript", "onnx")
-
-
-def trained_file(name: str, ending: str = "safetensors") -> str:
-    """Where a network that a study trains is written; its model card ends in md."""
-    return str(TRAINED / f"{name}.{ending}")
 
 
 def local_files(dataset: Section) -> list[str]:
@@ -36,6 +43,8 @@ def local_files(dataset: Section) -> list[str]:
     Raises UserError for a folder or file that does not exist; a Hugging Face dataset that is none is one of the hub.
     """
     options = dataset.model_dump()
+    if options.get("imagenet"):
+        return [str(path) for path in image_files(options)]
     files: list[str] = []
     for key in ("folder", "masks", "boxes", "huggingface"):
         root = Path(options.get(key) or "")
@@ -55,7 +64,13 @@ class Plan:
         self.study = study
         self.folder = RESULTS / "studies" / study.study
         self.networks: dict[str, Network] = {**study.classifiers, **study.judges}
-        self.shards = [f"{index:03d}" for index in range(ceil(study.dataset.rows / study.shard_rows))]
+        self.generators: dict[str, Generator] = study.makers
+        self.measuring: dict[str, dict[str, Any]] = measuring_entries(study) if self.counterfactuals() else {}
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the shards."""
+        return [f"{index:03d}" for index in range(ceil(self.study.dataset.rows / self.study.shard_rows))]
 
     @property
     def has_truth(self) -> bool:
@@ -68,10 +83,13 @@ class Plan:
 
     @property
     def explained_shards(self) -> list[str]:
-        """The shards that have images to explain; none where no method explains."""
+        """The shards that have images to explain."""
         study = self.study
-        rows = min(study.explained_rows, study.dataset.rows) if study.saliency else 0
-        return self.shards[: ceil(rows / study.shard_rows)]
+        return self.shards[: ceil(min(study.explained_rows, study.dataset.rows) / study.shard_rows)]
+
+    def methods(self, section: str, classifier: str) -> list[str]:
+        """The entries of a section of methods that explain a classifier, in the order of the study."""
+        return [name for name, method in getattr(self.study, section).items() if method.explains(classifier)]
 
     def explained_rows(self, shard: str) -> int:
         """How many images of a shard are explained: the first ones."""
@@ -83,17 +101,69 @@ class Plan:
         return [path for classifier in self.study.classifiers for path in self.maps_of(classifier)]
 
     def maps_of(self, classifier: str) -> list[str]:
-        """Paths of the parts with the maps of one classifier."""
-        return [self.part("saliency", f"saliency/{classifier}", shard) for shard in self.explained_shards]
+        """Paths of the parts with the maps of one classifier; none where no method explains it."""
+        shards = self.explained_shards if self.methods("saliency", classifier) else []
+        return [self.part("saliency", f"saliency/{classifier}", shard) for shard in shards]
+
+    def rows_before(self, shard: str) -> int:
+        """How many images stand in the shards before one."""
+        return int(shard) * self.study.shard_rows
+
+    def counterfactuals(self) -> list[str]:
+        """Paths of all parts of the table of counterfactuals."""
+        return [path for classifier in self.study.classifiers for path in self.counterfactuals_of(classifier)]
+
+    def counterfactuals_of(self, classifier: str) -> list[str]:
+        """Paths of the parts with the counterfactuals of one classifier; none where no method explains it."""
+        shards = self.explained_shards if self.methods("counterfactuals", classifier) else []
+        return [self.part("counterfactuals", f"counterfactuals/{classifier}", shard) for shard in shards]
+
+    @property
+    def judges(self) -> list[str]:
+        """The networks that may judge counterfactuals of others; which they do judge, their tasks tell."""
+        study = self.study
+        made_of = [name for name in study.classifiers if self.counterfactuals_of(name)]
+        named = dict.fromkeys([*study.classifiers, *study.oracles, *study.readers])
+        return [name for name in named if any(name != other for other in made_of)]
+
+    def judged(self) -> list[str]:
+        """Paths of the parts with what networks say of the counterfactuals."""
+        shards = self.explained_shards if self.judges else []
+        return [self.part("predictions", "judge", shard) for shard in shards]
+
+    def counterfactuals_in(self, shard: str) -> list[str]:
+        """Paths of the parts with the counterfactuals of a shard, of all classifiers."""
+        return [path for path in self.counterfactuals() if path.endswith(f"part-{shard}.parquet")]
+
+    def networks_for(self, classifier: str) -> list[str]:
+        """The classifier, and the networks and generators that its counterfactuals are made with."""
+        methods = (self.study.counterfactuals[name] for name in self.methods("counterfactuals", classifier))
+        return list(dict.fromkeys([classifier, *(part for method in methods for part in method.parts())]))
+
+    @property
+    def makers(self) -> list[str]:
+        """All networks and generators that counterfactuals are made of and with."""
+        return list(dict.fromkeys(part for name in self.study.classifiers for part in self.networks_for(name)))
+
+    def confusions(self, classifier: str) -> list[str]:
+        """Paths of the predictions of all images, where targets of a classifier follow from them."""
+        methods = [self.study.counterfactuals[name] for name in self.methods("counterfactuals", classifier)]
+        needed = any(method.target == "most-confused" for method in methods)
+        return self.parts("predictions", "predict") if needed else []
 
     def scores(self) -> list[str]:
         """Paths of all parts of the table of scores."""
-        explained = self.study.classifiers if self.explained_shards else []
-        return [self.table("scores"), *(self.part("scores", f"score_saliency/{name}", "000") for name in explained)]
+        return [self.table("scores"), *self.scores_of("score_saliency"), *self.scores_of("score_counterfactuals")]
+
+    def scores_of(self, stage: str) -> list[str]:
+        """Paths of the parts that a stage writes for each classifier that has what it scores."""
+        scored = {"score_saliency": self.maps_of, "score_counterfactuals": self.counterfactuals_of}[stage]
+        return [self.part("scores", f"{stage}/{name}", "000") for name in self.study.classifiers if scored(name)]
 
     def table_parts(self) -> list[str]:
         """Paths of all parts of all tables of the study."""
-        parts = [*self.parts("images", "sample"), *self.parts("predictions", "predict"), *self.maps(), *self.scores()]
+        parts = [*self.parts("images", "sample"), *self.parts("predictions", "predict"), *self.maps()]
+        parts += [*self.counterfactuals(), *self.judged(), *self.scores()]
         return parts + (self.parts("interventions", "intervene") if self.has_truth else [])
 
     def parts(self, table: str, stage: str) -> list[str]:
@@ -119,18 +189,16 @@ class Plan:
         return str(self.folder / "logs" / f"{name}.log")
 
     def identity(self, network: str = "{network}") -> str:
-        """Path of the small file that identifies a network: digests of its files, and how it is loaded."""
+        """Path of the small file that identifies a network or generator: digests of its files, how it is loaded."""
         return str(self.folder / "identities" / f"{network}.json")
 
     def weights(self, *networks: str) -> list[str]:
-        """Local files that the networks are read from."""
+        """Local files that the networks, or generators, are read from."""
         files = []
         for network in networks:
             entry = self.entry(network)
-            files += [entry[kind] for kind in LOCAL_FILES if entry.get(kind)]
-            files += [entry["checkpoint"]] if entry.get("checkpoint") else []
-            script = entry.get("entry_point", "").rpartition(":")[0]
-            files += [script] if script.endswith(".py") else []
+            makes = network in self.generators
+            files += map(str, source_files(parse_entry(network, entry))) if makes else entry_files(entry)
         return list(dict.fromkeys(files))
 
     def check_weights(self) -> None:
@@ -138,18 +206,23 @@ class Plan:
 
         Snakemake would take them for those of the missing file; where there are none, it names the file itself.
         """
-        trained = {trained_file(name) for name in self.study.training}
-        for network in self.networks:
+        trained = {file(name) for name in self.study.training for file in (trained_file, trained_generator_file)}
+        for network in self.identified:
             gone = [file for file in self.weights(network) if file not in trained and not Path(file).exists()]
             if gone and Path(self.identity(network)).exists():
-                raise UserError(f"the network {network}: {gone[0]} does not exist; set its entry to where the file is.")
+                kind = "generator" if network in self.generators else "network"
+                raise UserError(f"the {kind} {network}: {gone[0]} does not exist; set its entry to where the file is.")
 
     def entry(self, network: str) -> dict[str, Any]:
-        """How a network is loaded, without what is left at nothing; a trained one as the file it is written to."""
-        entry = self.networks[network].model_dump(mode="json", exclude_none=True)
-        if "trained" in entry:
-            entry["file"] = trained_file(entry.pop("trained"))
-        return entry
+        """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
+        if network in self.generators or network in self.networks:
+            return loaded(self.generators.get(network) or self.networks[network])
+        return dict(self.measuring[network])
+
+    @property
+    def identified(self) -> list[str]:
+        """All networks and generators whose files are hashed."""
+        return list(dict.fromkeys([*self.networks, *self.generators, *self.measuring]))
 
     def dataset_files(self) -> list[str]:
         """Files of a local dataset, so that a changed, new or missing image is noticed."""
@@ -173,7 +246,10 @@ class Plan:
         study = self.study
         dataset = study.dataset.model_dump(mode="json")
         sections: dict[str, Any] = {
-            "identify": {"networks": {network: self.entry(network) for network in self.networks}},
+            "identify": {
+                "networks": {name: self.entry(name) for name in self.identified if name not in self.generators},
+                "generators": {generator: self.entry(generator) for generator in self.generators},
+            },
             "sample": {
                 "study": study.study,
                 "seed": study.seed,
@@ -192,9 +268,47 @@ class Plan:
                 "study": study.study,
                 "seed": study.seed,
                 "networks": {network: self.entry(network) for network in study.classifiers},
-                "methods": {
-                    name: entry.model_dump(mode="json", exclude={"vary"}) for name, entry in study.saliency.items()
+                "explained_class": study.explained_class,
+                "methods": {name: method.options() for name, method in study.saliency.items()},
+                "explains": {name: self.methods("saliency", name) for name in study.classifiers},
+            },
+            "counterfactuals": {
+                "study": study.study,
+                "seed": study.seed,
+                "networks": {name: self.entry(name) for name in self.makers if name in self.networks},
+                "generators": {name: self.entry(name) for name in self.makers if name in self.generators},
+                "explained_class": study.explained_class,
+                "methods": {name: method.options() for name, method in study.counterfactuals.items()},
+                "wanted": {
+                    name: {
+                        "targets": pairs_of(name, method),
+                        "to_itself": getattr(method.target, "to_itself", False),
+                        "samples": method.samples,
+                        "rows": method.rows,
+                    }
+                    for name, method in study.counterfactuals.items()
                 },
+                "near_and_far": near_and_far(study.counterfactuals.values()),
+                "explains": {name: self.methods("counterfactuals", name) for name in study.classifiers},
+            },
+            "judge": {
+                "study": study.study,
+                "seed": study.seed,
+                "networks": {name: self.entry(name) for name in self.judges},
+                "roles": self.roles(),
+            },
+            "score_counterfactuals": {
+                "study": study.study,
+                "seed": study.seed,
+                "networks": {network: self.entry(network) for network in study.classifiers},
+                "roles": self.roles(),
+                "explained_class": study.explained_class,
+                "measuring": {
+                    role: {"name": name, **self.measuring[name]} if name in self.measuring else None
+                    for role, name in measuring_names(study).items()
+                },
+                "relations": relations(study.counterfactuals.values()),
+                **study.statistics.model_dump(),
             },
             "score_saliency": {
                 "study": study.study,
@@ -213,8 +327,8 @@ class Plan:
             },
             "report": {"study": study.study, "roles": self.roles(), **study.report.model_dump()},
         }
-        if stage == "train":
-            return canonical_json(study.training[name].model_dump(mode="json"))
+        if stage in TRAINED_BY:
+            return canonical_json(training_options(study, stage, name))
         return canonical_json(sections[stage])
 
     def memory(self, stage: str, network: str | None = None) -> int:
@@ -230,11 +344,29 @@ class Plan:
         kinds = {kind for network in networks for kind in LOADERS if kind in self.entry(network)}
         return sorted(LOADERS[kind].split(":")[0] for kind in kinds)
 
+    def generator_loaders(self, *generators: str) -> list[str]:
+        """Modules that read the formats of these generators."""
+        kinds = {kind for generator in generators for kind in GENERATOR_LOADERS if kind in self.entry(generator)}
+        return sorted(GENERATOR_LOADERS[kind].split(":")[0] for kind in kinds)
+
     def explainers(self) -> list[str]:
         """Modules of the methods of the study, and of their in-fillers."""
         entries = self.study.saliency.values()
         methods = {SALIENCY[entry.method].split(":")[0] for entry in entries}
         return sorted(methods) + self.infills(*(getattr(entry, "infill", None) for entry in entries))
+
+    def modules_of_counterfactuals(self) -> list[str]:
+        """Modules of the methods that make counterfactuals, and of what reads their networks and generators."""
+        methods = {COUNTERFACTUALS[entry.method].split(":")[0] for entry in self.study.counterfactuals.values()}
+        networks = [name for name in self.makers if name in self.networks]
+        generators = [name for name in self.makers if name in self.generators]
+        return [*self.loaders(*networks), *self.generator_loaders(*generators), *sorted(methods)]
+
+    def measures(self) -> list[str]:
+        """Modules that read the networks that measure."""
+        published = {kind for entry in self.measuring.values() for kind in MEASURES if kind in entry}
+        own = [name for name, entry in self.measuring.items() if not MEASURES.keys() & entry.keys()]
+        return [*self.loaders(*own), *sorted(MEASURES[kind].split(":")[0] for kind in published)]
 
     def infills(self, *names: str | None) -> list[str]:
         """Modules of these in-fillers."""
@@ -253,6 +385,9 @@ class Plan:
             "sample": [DATASETS[kind].split(":")[0], *self.loaders(*self.study.dataset.correct)],
             "predict": self.loaders(*self.networks),
             "saliency": [*self.loaders(*self.study.classifiers), *self.explainers()],
+            "counterfactuals": self.modules_of_counterfactuals(),
+            "judge": self.loaders(*self.judges),
+            "score_counterfactuals": [*self.loaders(*self.study.classifiers), *self.measures()],
             "score_saliency": [*self.loaders(*self.study.classifiers), *self.infills(*self.study.evaluation.infills)],
         }
         if self.has_truth:

@@ -81,14 +81,19 @@ def flow(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def parents(model: type[Section]) -> list[type[Section]]:
-    """The models that a model takes keys from."""
-    return [parent for parent in model.__bases__ if issubclass(parent, Section) and parent.model_fields]
+def parents(model: type[Section], chapters: tuple[Chapter, ...] = CHAPTERS) -> list[type[Section]]:
+    """The models that a model takes keys from, and that have a chapter, or stand above one without."""
+    found: list[type[Section]] = []
+    for base in model.__bases__:
+        if issubclass(base, Section) and base.model_fields:
+            told = any(chapter.model is base for chapter in chapters)
+            found += [base] if told else parents(base, chapters)
+    return found
 
 
-def own_keys(model: type[Section]) -> list[str]:
+def own_keys(model: type[Section], chapters: tuple[Chapter, ...] = CHAPTERS) -> list[str]:
     """The keys that a model does not take from its parents."""
-    inherited = {key for parent in parents(model) for key in parent.model_fields}
+    inherited = {key for parent in parents(model, chapters) for key in parent.model_fields}
     return [key for key in model.model_fields if key not in inherited]
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.study.section import Section, Share
+from pipeline.study.method import Method
+from pipeline.study.section import Share
 
 InfillName = Literal["mean", "blur", "random", "local-mean"]
 Score = Literal["log-odds", "logit"]
-
-
-class Method(Section):
-    """A method under a name of its own: two entries may use one method with other options."""
-
-    vary: dict[str, list[Any]] = Field(
-        {}, description="Options with a list of values: one entry is made of each value, named after it."
-    )
 
 
 class Fido(Method):
@@ -115,11 +108,3 @@ SaliencyMethod = Annotated[
     Fido | Bbmp | BbmpInFido | Gradient | IntegratedGradients | GradCam | Lime | Occlusion | RandomMap,
     Field(discriminator="method"),
 ]
-
-
-class Evaluation(Section):
-    """How maps are tested by filling in what they mark."""
-
-    infills: list[InfillName] = Field(
-        ["mean"], min_length=1, description="In-fillers of the flipping curves, the same for all methods."
-    )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from pipeline.study.generators import GENERATOR_SOURCES
 from pipeline.study.networks import SOURCES
 from pipeline.study.section import Section
 
@@ -33,8 +34,9 @@ def study_schema(study: type[Section]) -> dict[str, Any]:
     schema = study.model_json_schema(schema_generator=SectionSchema)
     for section in [schema, *schema["$defs"].values()]:
         section.pop("title", None)
-    one_source = [{"required": [source], "properties": {source: {"type": "string"}}} for source in SOURCES]
-    schema["$defs"]["Network"]["allOf"] = [{"oneOf": one_source}]
+    for section, sources in (("Network", SOURCES), ("Generator", GENERATOR_SOURCES)):
+        one = [{"required": [source], "properties": {source: {"type": "string"}}} for source in sources]
+        schema["$defs"][section]["allOf"] = [{"oneOf": one}]
     required = [key for key in schema["required"] if key not in SECTIONS_OF_DEFAULT]
     return {
         "$schema": DRAFT,

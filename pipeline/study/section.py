@@ -42,4 +42,5 @@ def chosen_by_key(kinds: dict[str, type[Section]], what: str) -> Discriminator:
         kind,
         custom_error_type="no_kind",
         custom_error_message=f"{what} has exactly one of the keys {', '.join(kinds)}",
+        custom_error_context={"keys": list(kinds)},
     )

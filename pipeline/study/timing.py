@@ -8,15 +8,23 @@ from dataclasses import dataclass
 from pipeline.study.estimate import Passes, Work
 from pipeline.study.gpus import Gpu, seconds_on
 from pipeline.study.measured import BACKWARD, Measured, Rate
+from pipeline.study.trained import TRAINED_BY
 
 # Seconds of a job and of a row of 64 x 64 pixels on two CPU cores, for stages that never ran here: those of sample,
 # intervene and predict were measured in one run, the others are of that order and no more.
 REFERENCE_SIDE = 64
 JOB_SECONDS = {"identify": 1.0, "sample": 1.0, "intervene": 1.0, "predict": 7.0, "saliency": 8.0, "score": 1.0}
+JOB_SECONDS |= {"counterfactuals": 10.0, "judge": 6.0, "score_counterfactuals": 8.0}
 JOB_SECONDS |= {"score_saliency": 8.0, "metrics": 4.0, "report": 12.0}
 ROW_SECONDS = {"sample": 0.016, "intervene": 0.0015, "predict": 3e-5, "saliency": 1e-4, "score": 3e-5}
-ROW_SECONDS |= {"score_saliency": 5e-4}
-BY_PASSES = ("predict", "saliency")  # stages that count their passes, so that earlier runs tell what one takes
+ROW_SECONDS |= {"score_saliency": 5e-4, "counterfactuals": 2e-3, "judge": 3e-5, "score_counterfactuals": 2e-3}
+BY_PASSES = (
+    "predict",
+    "saliency",
+    "counterfactuals",
+    "judge",
+    "score_counterfactuals",
+)  # stages that count their passes, so that earlier runs tell what one takes
 BY_PIXELS = ("sample", "intervene", "score_saliency")  # stages whose rows take longer where images are larger
 
 
@@ -36,18 +44,22 @@ class Speed:
 
 @dataclass(frozen=True)
 class Timing:
-    """What is known of speed. identities: canonical JSON by network, None where a network is not there."""
+    """What is known of speed. identities: canonical JSON by network, None where a network is not there.
+
+    generators: those of the networks that make images, which predict nothing.
+    """
 
     measured: Measured
     speeds: Mapping[str, Speed]
     identities: Mapping[str, str | None]
     side: int
+    generators: frozenset[str] = frozenset()
 
     def here(self, work: Work) -> Rate | None:
         """Seconds of all jobs of a stage, one after the other; None where the speed of a network is not known."""
         if work.jobs == 0:
             return Rate(0.0, True)
-        if work.stage == "train":
+        if work.stage in TRAINED_BY:
             return None
         fixed = times(self.overhead(work.stage), work.jobs)
         rows = times(self.row(work.stage), work.rows) if work.rows else Rate(0.0, True)
@@ -63,25 +75,32 @@ class Timing:
 
     def passes(self, stage: str, passes: Passes) -> Rate | None:
         """Seconds of the passes of one network, with all that the stage does around them."""
-        forwards = passes.filled * (passes.forward + passes.with_backward * (1 + BACKWARD))
+        forwards = passes.filled * (passes.forward + passes.with_backward * (1 + BACKWARD) + passes.again * BACKWARD)
         identity, speed = self.identities.get(passes.network), self.speeds.get(passes.network)
         if not forwards:  # the rates of the other methods were measured together with this one's
             return Rate(ROW_SECONDS[stage] * passes.rows, self.measured.newest(stage) is not None)
         of_network = frozenset([identity] if identity else [])
-        together = frozenset(filter(None, self.identities.values())) if stage == "predict" else of_network
+        predicting = (known for name, known in self.identities.items() if known and name not in self.generators)
+        together = frozenset(predicting) if stage in ("predict", "judge") else of_network
+        if passes.within is not None:
+            whole = self.identities.get(passes.within)
+            known = self.measured.forward(stage, frozenset([whole]), self.side) if whole else None
+            if known:
+                return Rate(0.0, known.measured)
         rate = self.measured.forward(stage, together, self.side) if together else None
         if rate and rate.measured:
             return times(rate, forwards)
         if speed:
             backward = speed.with_backward or speed.forward * (1 + BACKWARD)
             seconds = passes.forward * speed.forward + passes.with_backward * backward
+            seconds += passes.again * (backward - speed.forward)
             return Rate(passes.filled * seconds, False)
         rate = rate or self.measured.forward("predict", of_network, self.side) if of_network else None
         return times(Rate(rate.seconds, False), forwards) if rate else None
 
     def on(self, gpu: Gpu, work: Work) -> float | None:
         """Seconds of all jobs of a stage on a GPU: what is no pass takes as long as here; an estimate throughout."""
-        if work.stage == "train" and work.jobs:
+        if work.stage in TRAINED_BY and work.jobs:
             return None
         fixed = self.overhead(work.stage).seconds * work.jobs
         if not work.passes:
@@ -97,7 +116,9 @@ class Timing:
             if each.network_evaluations and (speed is None or speed.operations is None):
                 return None
             if each.network_evaluations:
-                operations = speed.operations * (each.forward + each.with_backward * (1 + BACKWARD))
+                operations = speed.operations * (
+                    each.forward + each.with_backward * (1 + BACKWARD) + each.again * BACKWARD
+                )
                 seconds += each.filled * seconds_on(gpu, operations, each.network_evaluations)
         return seconds
 

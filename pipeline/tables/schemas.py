@@ -208,9 +208,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("concept", TEXT),
         optional("source_class", TEXT),
         optional("target_class", TEXT),
+        optional("pairs", TEXT),
         optional("definition", TEXT, DEFINITIONS),
         optional("network", TEXT),
         computed("value", PRECISE),
+        optional("ci_low", PRECISE),  # this and the next two: of a value about a set of images, which has no image_id
+        optional("ci_high", PRECISE),
+        optional("n", NUMBER),
     ),
     "metrics": (
         *ROW,
@@ -218,11 +222,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("method", TEXT),
         optional("classifier", TEXT),
         required("metric", TEXT),
+        optional("compared_with", TEXT),  # the other method of a difference
         optional("judge", TEXT),
         optional("infill", TEXT),
         optional("concept", TEXT),
         optional("source_class", TEXT),
         optional("target_class", TEXT),
+        optional("pairs", TEXT),  # which pairs of source and target class, such as near or far
         optional("definition", TEXT, DEFINITIONS),
         optional("value", PRECISE),  # missing where only the published number is known
         optional("ci_low", PRECISE),

@@ -94,7 +94,7 @@ class Bench:
 
     def sample(self, *, images: str = "results/images.parquet", **dataset: Any) -> list[str]:
         """The command that takes images of the folder `photos`, or of the dataset that the options describe."""
-        chosen = dataset if "huggingface" in dataset else {**FOLDER, **dataset}
+        chosen = dataset if {"huggingface", "imagenet"} & set(dataset) else {**FOLDER, **dataset}
         options = self.plan(chosen, {"onnx": "mine.onnx", "classes": CLASSES}).options("sample")
         return ["sample", "--options", options, "--code", "code", "--images", images]
 

@@ -23,6 +23,19 @@ from tests.bad_inputs.bench import BRIGHTNESS, CLASSES, Bench
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 GOOD = "study: tiny\ndataset: {world: shapes, size: 32, rows: 3}\nclassifiers: {mine: {onnx: mine.onnx, classes: [a, b]}}\n"
+OPEN = GOOD.replace("onnx: mine.onnx", "entry_point: mine.py:load")
+ADM = "generators: {adm: {checkpoint: adm.pt, preset: imagenet-256}}\n"
+GUIDED = "method: classifier-guidance, generator: adm, guide: guide"
+
+
+def made(options: str, classifiers: str = OPEN) -> str:
+    """A study with one method that makes counterfactuals."""
+    return f"{classifiers}counterfactuals: {{it: {{{options}}}}}\n"
+
+
+def guided(described: str) -> str:
+    """A study whose method is guided by a network that is described so."""
+    return made(GUIDED) + ADM.replace("}}", f"}}, guide: {{checkpoint: guide.pt, {described}}}}}")
 
 
 @dataclass(frozen=True)
@@ -212,9 +225,144 @@ STUDIES = [
         "tiny.yaml: oracles: there is no 'min'; did you mean 'mine'?",
     ),
     StudyMistake(
+        "a generator that is not defined",
+        GOOD + "counterfactuals: {dvce: {method: dvce, generator: facs}}\ngenerators: {faces: {file: a.safetensors}}\n",
+        "tiny.yaml: counterfactuals.dvce.generator: there is no 'facs'; did you mean 'faces'?",
+    ),
+    StudyMistake(
+        "an unknown method that makes counterfactuals",
+        made("method: dcve, generator: adm"),
+        "tiny.yaml: counterfactuals.it: there is no method 'dcve'; did you mean 'dvce'?",
+    ),
+    StudyMistake(
+        "a method without the generator that it needs",
+        made("method: dvce") + ADM,
+        "tiny.yaml: counterfactuals.it: the key 'generator' is missing; write for example generator: portraits-adm",
+    ),
+    StudyMistake(
+        "a method without the guide that it needs",
+        made("method: classifier-guidance, generator: adm") + ADM,
+        "tiny.yaml: counterfactuals.it: the key 'guide' is missing; write for example guide: portraits-guide",
+    ),
+    StudyMistake(
+        "a walk of which every step is left out",
+        made("method: dvce, generator: adm, steps: 50, skip: 50") + ADM,
+        "tiny.yaml: counterfactuals.it: skip is 50 of 50 steps; use 0 to 49.",
+    ),
+    StudyMistake(
+        "more steps than the generator was trained on",
+        made("method: dvce, generator: adm, steps: 2000") + ADM,
+        "counterfactuals.it.steps is 2000, and generator 'adm' was trained on 1000 steps; use 1 to 1000.",
+    ),
+    StudyMistake(
+        "an even side of a dilation",
+        made("method: ace, generator: adm, dilation: 4") + ADM,
+        "tiny.yaml: counterfactuals.it: dilation is 4; use an odd number, such as 5.",
+    ),
+    StudyMistake(
+        "an option of a method out of range",
+        made("method: dvce, generator: adm, distance_power: 3") + ADM,
+        "tiny.yaml: counterfactuals.it.distance_power: must be a number from 1 to 2, not 3.",
+    ),
+    StudyMistake(
+        "a helper of the cone that is not defined",
+        made("method: dvce, generator: adm, cone: {helper: mien}") + ADM,
+        "tiny.yaml: counterfactuals.it.cone.helper: there is no 'mien'; did you mean 'mine'?",
+    ),
+    StudyMistake(
+        "a method that is to explain a classifier that is not defined",
+        made("method: pgd, classifiers: [mien]"),
+        "tiny.yaml: counterfactuals.it.classifiers: there is no 'mien'; did you mean 'mine'?",
+    ),
+    StudyMistake(
+        "a guide that is no classifier of noised images",
+        guided("preset: imagenet-256"),
+        "counterfactuals.it.guide: generator 'guide' is a diffusion model; name a classifier of noised images here.",
+    ),
+    StudyMistake(
+        "a guide of another size than the generator",
+        guided("preset: imagenet-64-classifier"),
+        "counterfactuals.it.guide: generator 'guide' takes images of 64 pixels and the generator makes them of 256; use a guide that was trained at the generator's size.",
+    ),
+    StudyMistake(
+        "a guide of other classes than the classifier",
+        guided("preset: imagenet-256-classifier, classes: [b, a]"),
+        "counterfactuals.it.guide: 'guide' tells b, a apart, and classifier 'mine' has the classes a, b; name a guide that was trained with the same classes, or say by `classifiers` which classifiers the method explains.",
+    ),
+    StudyMistake(
+        "a generator that must be told a class",
+        made("method: dvce, generator: adm") + ADM.replace("-256", "-256-conditional"),
+        "counterfactuals.it.generator: generator 'adm' must be told a class of its own, which no method does; use one without classes, such as a checkpoint with `preset: imagenet-256`.",
+    ),
+    StudyMistake(
+        "a generator that comes from nowhere",
+        made("method: dvce, generator: adm") + "generators: {adm: {}}\n",
+        "tiny.yaml: generators.adm: a generator has exactly one of the keys file, trained, checkpoint, diffusers; here there is none.",
+    ),
+    StudyMistake(
+        "a generator that comes from two places",
+        made("method: dvce, generator: adm") + "generators: {adm: {file: adm.safetensors, checkpoint: adm.pt}}\n",
+        "tiny.yaml: generators.adm: a generator has exactly one of the keys file, trained, checkpoint, diffusers; here there is file and checkpoint.",
+    ),
+    StudyMistake(
+        "a generator whose file says already what it is",
+        made("method: dvce, generator: adm") + "generators: {adm: {file: adm.safetensors, preset: imagenet-256}}\n",
+        "tiny.yaml: generators.adm: file says preset itself; leave preset out.",
+    ),
+    StudyMistake(
+        "a target that is no class",
+        made("method: pgd, target: {pairs: {a: bb}}"),
+        "counterfactuals.it.target: mine: 'bb' is none of the 2 classes; did you mean 'b'?",
+    ),
+    StudyMistake(
+        "a table of targets that does not exist",
+        made("method: pgd, target: {table: targets.csv}"),
+        "counterfactuals.it.target: there is no file targets.csv; give the path of a .csv file.",
+    ),
+    StudyMistake(
+        "targets in a word that there is not",
+        made("method: pgd, target: neer"),
+        "tiny.yaml: counterfactuals.it.target: must be next, second-best, most-confused, near or far or a section with keys such as fixed, pairs or table, not 'neer'.",
+    ),
+    StudyMistake(
+        "a part of the images that there is not",
+        made("method: dvce, generator: adm, immutable: [colour]") + ADM,
+        "counterfactuals.it.immutable: the images have no part 'colour'; there are red_circle, green_circle, blue_circle, red_rectangle, green_rectangle, blue_rectangle.",
+    ),
+    StudyMistake(
+        "counterfactuals that need the gradients of a black box",
+        made("method: pgd", GOOD),
+        "counterfactuals.it: pgd needs gradients and classifier 'mine' gives none (it is a black box); load the network in another format, or say by `classifiers` which classifiers the method explains.",
+    ),
+    StudyMistake(
+        "maps that need the gradients of a black box",
+        GOOD + "saliency: {map: {method: gradient}}\n",
+        "saliency.map: gradient needs gradients and classifier 'mine' gives none (it is a black box); load the network in another format, or say by `classifiers` which classifiers the method explains.",
+    ),
+    StudyMistake(
+        "a generator that is never used",
+        GOOD + "generators: {faces: {file: a.safetensors}}\n",
+        "tiny.yaml: generators.faces: it is never used; name it as the generator or guide of a method, or remove it.",
+    ),
+    StudyMistake(
+        "a checkpoint that nothing describes",
+        GOOD + "generators: {faces: {checkpoint: a.pt}}\n",
+        "tiny.yaml: generators.faces: weights alone do not say what they are of; add `preset: imagenet-256` or the name of another published network, or its `shape` with size, channels and multipliers.",
+    ),
+    StudyMistake(
+        "a recipe of no kind",
+        GOOD + "training: {faces: {dataset: {world: shapes}, unnet: {channels: 32, multipliers: [1, 2]}}}\n",
+        "tiny.yaml: training.faces: a recipe has exactly one of the keys architecture, unet, noisy_classifier; did you mean 'unet' for 'unnet'?",
+    ),
+    StudyMistake(
+        "a network of a width that cannot be",
+        GOOD + "training: {faces: {dataset: {world: shapes}, unet: {channels: 40, multipliers: [1, 2]}}}\n",
+        "tiny.yaml: training.faces: channels 40 times multipliers [1.0, 2.0] gives 40; every level needs a multiple of 32, such as channels: 32 with multipliers: [1, 2, 3].",
+    ),
+    StudyMistake(
         "two kinds of images",
         GOOD.replace("world: shapes", "world: shapes, folder: photos"),
-        "tiny.yaml: dataset: a dataset has exactly one of the keys world, folder, huggingface, digits; here there are world and folder.",
+        "tiny.yaml: dataset: a dataset has exactly one of the keys world, folder, huggingface, imagenet, digits; here there are world and folder.",
     ),
     StudyMistake(
         "no valid YAML",
@@ -258,6 +406,11 @@ REFUSALS = [
         "an image twice in the table of labels",
         lambda bench: labelled(bench, "cats/1.png,cat\ncats/1.png,cat\n", unlisted="ignore"),
         "labels.csv names cats/1.png twice, in line 2 and line 3; remove one of the two rows.",
+    ),
+    Refusal(
+        "a folder of ImageNet that holds something else",
+        lambda bench: bench.photos("cats/1.png") or bench.sample(imagenet="photos"),
+        "the folder photos holds neither folders named by WordNet ids, such as n01440764, nor files such as ILSVRC2012_val_00000001.JPEG; unpack ILSVRC2012_img_val.tar there.",
     ),
     Refusal(
         "an id twice in a Hugging Face dataset",

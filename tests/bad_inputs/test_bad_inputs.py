@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.stages.metrics import metrics
 from pipeline.stages.sample import sample
 from pipeline.study import Study, load_study
+from pipeline.study.fitting import check_methods
 from pipeline.study.plan import Plan
 from pipeline.tables import read_table, write_table
 from tests.bad_inputs.bench import BRIGHTNESS, Bench
@@ -74,6 +75,13 @@ def command(monkeypatch, capfd):
     return run
 
 
+def read_as_the_workflow_does(study):
+    plan = Plan(load_study(study))
+    plan.check_weights()
+    check_methods(plan)
+    plan.dataset_files()
+
+
 def is_said(sentence, line):
     """Whether a line is the sentence, with anything where it has an ellipsis."""
     return re.fullmatch(".+".join(map(re.escape, sentence.split("…"))), line)
@@ -83,7 +91,7 @@ def is_said(sentence, line):
 def test_a_mistake_in_a_study_is_one_sentence_before_anything_runs(case, bench):
     bench.write("tiny.yaml", case.text)
     with pytest.raises(UserError) as error:
-        Plan(load_study("tiny.yaml")).dataset_files()
+        read_as_the_workflow_does("tiny.yaml")
     assert is_said(case.sentence, str(error.value)), str(error.value)
 
 

@@ -37,7 +37,7 @@ def test_an_entry_is_read_with_its_defaults():
         ({"onnx": "a", "temprature": 2}, "no option 'temprature'; did you mean 'temperature'?"),
         ({"onnx": "a", "xyz": 2}, "no option 'xyz'; valid ones are file, timm,"),
         ({"onnx": 3}, "onnx is 3, expected a path or name"),
-        ({"onnx": "a", "checkpoint": "b"}, "checkpoint belongs to a timm entry, not to onnx"),
+        ({"onnx": "a", "checkpoint": "b"}, "checkpoint belongs to a timm or torchvision entry, not to onnx"),
         ({"file": "a", "size": 64}, "its file says size itself; leave size out"),
         ({"onnx": "a", "size": 0}, "size is 0, expected pixels, such as 64"),
         ({"onnx": "a", "channels": 4}, "channels is 4, expected 1 (grey) or 3 (RGB)"),

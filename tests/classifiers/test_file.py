@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.classifiers.file import build_network, read_description, save_classifier
+from pipeline.classifiers.description import read_description
+from pipeline.classifiers.file import build_network, save_classifier
 from pipeline.classifiers.load import load_classifier
 from pipeline.errors import UserError
 

@@ -10,15 +10,18 @@ import yaml
 
 from pipeline.study import load_study
 from pipeline.study.plan import Plan
-from tests.workflow.conftest import SMALL, TINY
+from tests.workflow.conftest import SMALL, TINY, write_generator
 
-STUDY = {**TINY, "saliency": {**TINY["saliency"], "occlusion": {"method": "occlusion", "infill": "mean"}}}
+JUDGING = {key: TINY[key] for key in ("networks", "oracles")}
+STUDY = {key: value for key, value in TINY.items() if key not in JUDGING}
+STUDY["saliency"] = {**TINY["saliency"], "occlusion": {"method": "occlusion", "infill": "mean"}}
 
 
 def write_tiny(name: str = "tiny", **sections: Any) -> Plan:
     """Write the study `tiny`, perhaps under another name and with other sections, to the working directory."""
     Path("studies").mkdir(exist_ok=True)
     Path("small.py").write_text(SMALL, encoding="utf-8")
+    write_generator(Path("adm.safetensors"))
     values = {**STUDY, "study": name, **sections}
     Path(f"studies/{name}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     return Plan(load_study(name))
@@ -32,14 +35,17 @@ def run_stages(plan: Plan) -> None:
 
 def stages(plan: Plan) -> Iterator[Callable[[], None]]:
     """The jobs of a study in their order."""
+    from pipeline.stages.counterfactuals import counterfactuals
     from pipeline.stages.identify import identify
     from pipeline.stages.intervene import intervene
+    from pipeline.stages.judge import judge
     from pipeline.stages.metrics import metrics
     from pipeline.stages.predict import predict
     from pipeline.stages.report import report
     from pipeline.stages.saliency import saliency
     from pipeline.stages.sample import sample
     from pipeline.stages.score import score
+    from pipeline.stages.score_counterfactuals import score_counterfactuals
     from pipeline.stages.score_saliency import score_saliency
 
     def paths(files: list[str]) -> list[Path]:
@@ -52,7 +58,7 @@ def stages(plan: Plan) -> Iterator[Callable[[], None]]:
     predictions, scores, store = paths(plan.parts("predictions", "predict")), paths(plan.scores()), Path(plan.store)
     options, identities = plan.options, [Path(plan.identity(network)) for network in plan.networks]
     classifiers = list(plan.study.classifiers)
-    yield lambda: identify(options("identify"), identities)
+    yield lambda: identify(options("identify"), [Path(plan.identity(name)) for name in plan.identified])
     yield lambda: sample(options("sample"), "code", images)
     for old, new, seen in zip(images, changed, predictions, strict=True):
         yield lambda old=old, new=new: intervene(options("intervene"), "code", old, new)
@@ -70,15 +76,39 @@ def stages(plan: Plan) -> Iterator[Callable[[], None]]:
                 store,
                 part("saliency", f"saliency/{name}", shard),
             )
+    for name in classifiers:
+        for shard in plan.explained_shards if plan.counterfactuals_of(name) else []:
+            yield lambda name=name, shard=shard: counterfactuals(
+                options("counterfactuals"),
+                "code",
+                plan.explained_rows(shard),
+                plan.rows_before(shard),
+                part("images", "sample", shard),
+                part("predictions", "predict", shard),
+                name,
+                [Path(plan.identity(each)) for each in plan.networks_for(name)],
+                store,
+                part("counterfactuals", f"counterfactuals/{name}", shard),
+            )
+    for shard in plan.explained_shards if plan.judged() else []:
+        yield lambda shard=shard: judge(
+            options("judge"), "code", part("predictions", "predict", shard), paths(plan.counterfactuals_in(shard)),
+            [Path(plan.identity(name)) for name in plan.judges], store, part("predictions", "judge", shard),
+        )  # fmt: skip
     yield lambda: score(options("score"), "code", images, predictions, scores[0], changed)
-    for name, scored in zip(classifiers, scores[1:], strict=True):
+    for name, scored in zip(classifiers, paths(plan.scores_of("score_counterfactuals")), strict=False):
+        yield lambda name=name, scored=scored: score_counterfactuals(
+            options("score_counterfactuals"), "code", images, predictions, paths(plan.counterfactuals_of(name)), name,
+            [Path(plan.identity(each)) for each in (name, *plan.measuring)], scored, paths(plan.judged()), changed,
+        )  # fmt: skip
+    for name, scored in zip(classifiers, paths(plan.scores_of("score_saliency")), strict=True):
         yield lambda name=name, scored=scored: score_saliency(
             options("score_saliency"), "code", images, paths(plan.maps_of(name)), scores[0], name, scored
         )
     yield lambda: metrics(options("metrics"), "code", scores, Path(plan.table("metrics")))
     yield lambda: report(
-        options("report"), images, predictions, scores, Path(plan.table("metrics")), Path(plan.page), changed,
-        paths(plan.maps()),
+        options("report"), images, predictions + paths(plan.judged()), scores, Path(plan.table("metrics")),
+        Path(plan.page), changed, paths(plan.maps()), paths(plan.counterfactuals()),
     )  # fmt: skip
 
 

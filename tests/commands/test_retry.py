@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.commands.records import SNAKEMAKE, note_path
-from pipeline.commands.retry import account, failed_rows, forget, retry
+from pipeline.commands.retry import account, failed_rows, forget, looked_at, retry
 from pipeline.errors import UserError
 from pipeline.rowfiles import forget_failed
 from pipeline.rows import Key, RowStore
@@ -143,10 +143,17 @@ def test_failed_rows_of_images_that_another_study_alone_has_are_kept(folder):
     plan = made()
     Path("asleep").unlink()
     before = told(plan)
-    elsewhere = {"image_id": "dark--slate.png", "source_row_id": "dark--slate.png"}
+    elsewhere = {"image_id": "dark--slate.png", "looked_at": "dark--slate.png"}
     forget(plan, [replace(row, columns={**row.columns, **elsewhere}) for row in failed_rows(plan)])
     made()
     assert told(plan) == before and computed(plan) == 0
+
+
+def test_a_prediction_is_kept_under_what_was_looked_at_and_of_a_counterfactual_under_its_image():
+    rows = [("images", "a", "a"), ("interventions", "a/hat=absent", "a"), ("counterfactuals", "net/dvce/a/1/0", "a")]
+    found = [looked_at({"source": row[0], "source_row_id": row[1], "image_id": row[2]}) for row in rows]
+    assert found == [{"looked_at": name} for name in ("a", "a/hat=absent", "a")]
+    assert looked_at({"image_id": "a"}) == {}  # a row of another table has a column for it
 
 
 def test_rows_that_stay_are_the_ones_that_counted_before(tmp_path):

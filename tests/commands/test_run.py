@@ -173,10 +173,11 @@ def test_outputs_without_a_record_are_found_and_nothing_else(tmp_path, monkeypat
     assert sorted(without_record(Path("results"))) == sorted(str(study / file) for file in files[1:])
 
 
-def test_trained_weights_without_a_record_stand(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", ["classifiers", "generators"])
+def test_trained_weights_without_a_record_stand(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not trained_elsewhere()
-    weights = Path("resources/classifiers/mine.safetensors")
+    weights = Path(f"resources/{folder}/mine.safetensors")
     weights.parent.mkdir(parents=True)
     weights.touch()
     assert trained_elsewhere()

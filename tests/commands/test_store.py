@@ -68,17 +68,19 @@ def test_every_store_of_a_run_is_listed_with_its_rows_and_the_study_that_needs_i
         ("saliency/fido-", ["small", "fido"], "5"),
         ("saliency/random-", ["small", "random"], "5"),
         ("saliency/occlusion-", ["small", "occlusion"], "5"),
+        ("counterfactuals/dvce-", ["small", "dvce"], "5"),
+        ("counterfactuals/pgd-", ["small", "pgd"], "5"),
     ]:
         cells = line_of(lines, start)
         assert cells[1 : 2 + len(of)] == [*of, rows] and cells[-1] == "studies/tiny.yaml"
-    assert line_of(lines, "total")[1] == "50"
-    assert lines[-1] == "No study needs 0 of 4 stores, 0 B."
+    assert line_of(lines, "total")[1] == "60"
+    assert lines[-1] == "No study needs 0 of 6 stores, 0 B."
 
 
 def test_what_a_study_needs_is_what_its_stages_have_stored(folder):
     needs = list(needed_by(write_tiny()))
     kept = read_stores(STORES)
-    assert len(needs) == len(kept) == 4
+    assert len(needs) == len(kept) == 6
     assert all(sum(need.is_kept_in(each.identity) for each in kept) == 1 for need in needs)
 
 
@@ -87,7 +89,7 @@ def test_pruning_deletes_what_no_study_needs_any_more_and_nothing_else(folder, l
     remove_method("fido")
     assert line_of(listed(), "saliency/fido-")[-2:] == ["no", "study"]
     lines = listed(prune=True)
-    assert lines[-1].startswith("Deleted 1 of 4 stores, ")
+    assert lines[-1].startswith("Deleted 1 of 6 stores, ")
     assert stores() == [name for name in before if not name.startswith("saliency/fido-")]
     assert sorted(path.name for path in (folder / "results/rows/saliency").iterdir()) == [
         name.split("/")[1] for name in stores() if name.startswith("saliency/")
@@ -101,7 +103,7 @@ def test_a_study_that_is_given_by_its_name_is_listed_once(listed):
 def test_a_dry_run_of_pruning_tells_and_deletes_nothing(folder, listed):
     before = stores()
     remove_method("fido")
-    assert listed(prune=True, dry_run=True)[-1].startswith("Would delete 1 of 4 stores, ")
+    assert listed(prune=True, dry_run=True)[-1].startswith("Would delete 1 of 6 stores, ")
     assert stores() == before
 
 
@@ -111,16 +113,16 @@ def test_the_command_line_takes_flags(folder):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("Would delete 1 of 4 stores, ")
+    assert done.stdout.splitlines()[-1].startswith("Would delete 1 of 6 stores, ")
 
 
 def test_a_study_elsewhere_keeps_its_rows_when_its_file_is_given(folder, listed):
     shutil.move("studies/tiny.yaml", "elsewhere.yaml")
     lines = listed(prune=True, study=["elsewhere.yaml"])
-    assert lines[-1] == "Deleted 0 of 4 stores, 0 B."
+    assert lines[-1] == "Deleted 0 of 6 stores, 0 B."
     lines = listed()
     assert any(line.startswith("There are results of tiny, but no such study in the repository") for line in lines)
-    assert lines[-1].startswith("No study needs 4 of 4 stores, ")
+    assert lines[-1].startswith("No study needs 6 of 6 stores, ")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"stage": "saliency"}', None], ids=["cut", "list", "lacking", "none"])
@@ -130,13 +132,13 @@ def test_a_store_that_does_not_say_what_it_is_is_listed_and_never_deleted(conten
     path.write_text(content) if content else path.unlink()
     lines = listed(prune=True)
     assert "identity.json cannot be read" in " ".join(line_of(lines, "saliency/fido-"))
-    assert lines[-1] == "Deleted 0 of 4 stores, 0 B." and path.parent.exists()
+    assert lines[-1] == "Deleted 0 of 6 stores, 0 B." and path.parent.exists()
 
 
 def test_other_weights_and_other_code_leave_rows_that_nobody_needs(folder, listed):
     Path("small.py").write_text(Path("small.py").read_text() + "\n# other bytes\n")
     os.utime("small.py", (2**31, 2**31))
-    assert listed()[-1].startswith("No study needs 4 of 4 stores, ")
+    assert listed()[-1].startswith("No study needs 6 of 6 stores, ")
 
 
 def test_a_network_is_identified_by_its_own_file_before_the_study_runs(folder):
@@ -154,7 +156,7 @@ def test_what_could_be_of_a_network_that_is_not_there_is_kept(folder, listed):
     lines = listed(prune=True)
     assert line_of(lines, "predict/logits-")[-2:] == ["studies/tiny.yaml", "(perhaps)"]
     assert any(line.startswith("studies/tiny.yaml: the files of small are not there") for line in lines)
-    assert lines[-1].startswith("Deleted 1 of 4 stores, ") and not any("fido" in name for name in stores())
+    assert lines[-1].startswith("Deleted 1 of 6 stores, ") and not any("fido" in name for name in stores())
 
 
 def test_nothing_is_pruned_while_a_run_holds_the_results(folder, listed):
@@ -163,21 +165,21 @@ def test_nothing_is_pruned_while_a_run_holds_the_results(folder, listed):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="results/ is held by"):
             listed(prune=True)
-        assert len(stores()) == 4
-        assert listed()[-1].startswith("No study needs 1 of 4 stores")
-    assert listed(prune=True)[-1].startswith("Deleted 1 of 4 stores")
+        assert len(stores()) == 6
+        assert listed()[-1].startswith("No study needs 1 of 6 stores")
+    assert listed(prune=True)[-1].startswith("Deleted 1 of 6 stores")
 
 
 def test_a_study_that_cannot_be_read_stops_the_pruning(folder, listed):
     Path("studies/broken.yaml").write_text("study: [")
     with pytest.raises(UserError, match=r"studies/broken\.yaml is not readable as YAML"):
         listed(prune=True)
-    assert len(stores()) == 4
+    assert len(stores()) == 6
 
 
 def test_a_pruning_that_was_killed_is_finished_by_the_next(folder, listed):
     Path("results/rows/saliency/.pruned-fido-0").mkdir()
-    assert len(stores()) == 4
+    assert len(stores()) == 6
     listed(prune=True)
     assert not list(Path("results/rows").glob("*/.*"))
 

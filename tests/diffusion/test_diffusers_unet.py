@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pipeline.diffusion.diffusers_unet import from_diffusers, split_packed, to_diffusers
-from pipeline.diffusion.unet import SHAPES, UNet
+from pipeline.diffusion.shape import SHAPES
+from pipeline.diffusion.unet import UNet
 from pipeline.errors import UserError
 from tests.diffusion.conftest import small_unet
 

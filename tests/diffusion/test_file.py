@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from pipeline.diffusion.file import Description, load_denoiser, load_model, save_model
-from pipeline.diffusion.unet import NoisyClassifier, Shape
+from pipeline.diffusion.description import Description
+from pipeline.diffusion.file import load_model, save_model
+from pipeline.diffusion.shape import Shape
+from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from tests.diffusion.conftest import SMALL, small_unet
 
@@ -20,13 +22,13 @@ def ours(tmp_path):
 
 
 def test_a_saved_model_predicts_as_before_up_to_half_precision(ours):
-    denoiser, description = load_denoiser(ours, "generator 'small'")
-    assert description == DESCRIPTION and denoiser.predicts == "velocity" and len(denoiser.schedule) == 1000
+    network, description = load_model(ours, "generator 'small'")
+    assert description == DESCRIPTION
     images, at = torch.randn(2, 3, 16, 16), torch.tensor([3.0, 800.0])
-    before, after = small_unet()(images, at), denoiser.network(images, at)
+    before, after = small_unet()(images, at), network(images, at)
     assert (before - after).abs().max() < 5e-3 * before.abs().max()
-    assert not any(parameter.requires_grad for parameter in denoiser.network.parameters())
-    assert {parameter.dtype for parameter in denoiser.network.parameters()} == {torch.float32}
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
 def test_equal_models_give_equal_bytes(ours, tmp_path):
@@ -38,13 +40,12 @@ def test_an_official_checkpoint_loads_as_it_is(tmp_path):
     network = small_unet(order="legacy", classes=4)
     torch.save(network.state_dict(), tmp_path / "official.pt")
     described = Description("unet", network.shape, SCHEDULE)
-    denoiser, _ = load_denoiser(tmp_path / "official.pt", "generator 'imagenet'", described)
+    loaded, _ = load_model(tmp_path / "official.pt", "generator 'imagenet'", described)
     images, at, classes = torch.randn(1, 3, 16, 16), torch.tensor([40.0]), torch.tensor([2])
-    assert torch.equal(denoiser.network(images, at, classes), network(images, at, classes))
-    assert denoiser(images, 40, classes=classes).noise.shape == images.shape
+    assert torch.equal(loaded(images, at, classes), network(images, at, classes))
 
 
-def test_a_noisy_classifier_has_its_classes_and_is_no_denoiser(tmp_path):
+def test_a_noisy_classifier_has_its_classes(tmp_path):
     shape = Shape(16, **{**SMALL, "out_channels": 2})
     path = tmp_path / "noisy.safetensors"
     save_model(
@@ -52,8 +53,6 @@ def test_a_noisy_classifier_has_its_classes_and_is_no_denoiser(tmp_path):
     )
     network, description = load_model(path, "network 'noisy'")
     assert isinstance(network, NoisyClassifier) and list(description.classes) == ["a", "b"]
-    with pytest.raises(UserError, match="holds a noisy-classifier; give the file of a diffusion model"):
-        load_denoiser(path, "network 'noisy'")
 
 
 def test_weights_of_another_width_are_refused_with_names(tmp_path):

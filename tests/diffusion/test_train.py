@@ -5,17 +5,22 @@ import math
 import pytest
 import torch
 
+from pipeline.diffusion.autoencoder import DiffusionAutoencoder
+from pipeline.diffusion.autoencoder_shape import AutoencoderShape
 from pipeline.diffusion.schedule import full_schedule
+from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.train import (
     Progress,
     Recipe,
     denoising_loss,
     discretised_log_likelihood,
     spread_steps,
+    train_autoencoder,
     train_denoiser,
+    train_guide,
     variational_bits,
 )
-from pipeline.diffusion.unet import Shape, UNet
+from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
 from tests.diffusion.conftest import SMALL
 
@@ -111,6 +116,64 @@ def test_a_training_that_was_stopped_ends_in_the_same_weights(tmp_path):
     assert later.step == 3
     again = train_denoiser(later, IMAGES, SCHEDULE)
     assert all(torch.equal(again[name], value) for name, value in whole.items())
+
+
+def test_progress_of_another_training_is_not_gone_on_from(tmp_path):
+    done = progress(steps=2)
+    train_denoiser(done, IMAGES, SCHEDULE)
+    done.save(tmp_path / "progress.pt")
+    other = progress(steps=2)
+    other.identity = "another recipe"
+    assert not other.load(tmp_path / "progress.pt") and other.step == 0
+    assert torch.equal(other.averaged["time_embed.0.weight"], progress().averaged["time_embed.0.weight"])
+
+
+def test_what_is_left_out_in_training_follows_from_the_step(tmp_path):
+    def trained(stop_after=None):
+        torch.manual_seed(0)
+        running = Progress(UNet(Shape(16, **{**SMALL, "dropout": 0.5})), Recipe(steps=3, batch_size=4), seed=5)
+        if stop_after:
+            running.load(tmp_path / "progress.pt")
+
+        def save(running, loss):
+            if running.step == 2 and not stop_after:
+                running.save(tmp_path / "progress.pt")
+
+        return train_denoiser(running, IMAGES, SCHEDULE, after_step=save)
+
+    whole = trained()
+    torch.rand(7)  # whatever else was drawn meanwhile
+    again = trained(stop_after=2)
+    assert all(torch.equal(again[name], value) for name, value in whole.items())
+
+
+def test_a_guide_learns_to_tell_noised_images_apart():
+    torch.manual_seed(0)
+    network = NoisyClassifier(Shape(16, **{**SMALL, "multipliers": (1, 1), "out_channels": 2}))
+    classes, losses = torch.tensor([1, 0] * 4), []
+    running = Progress(network, Recipe(steps=40, batch_size=8, average=0.5, learning_rate=3e-3), seed=5)
+    averaged = train_guide(running, IMAGES, classes, SCHEDULE, after_step=lambda _, loss: losses.append(loss))
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    network.load_state_dict(averaged)
+    network.eval()
+    clean = IMAGES.float() / 127.5 - 1
+    noised = SCHEDULE.noised(clean, torch.randn(clean.shape, generator=torch.Generator().manual_seed(1)), 20)
+    assert torch.equal(network(noised, torch.full((8,), 20.0)).argmax(1), classes)
+
+
+def test_an_autoencoder_learns_to_tell_images_apart_by_their_codes():
+    """At the noisiest step nothing of an image is left, so that only its code can say which way its stripes run."""
+    across = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    across[:, ::2] = 255
+    images = torch.stack([across, across.transpose(1, 2)])
+    torch.manual_seed(0)
+    network = DiffusionAutoencoder(AutoencoderShape(8, 32, (1,), (1,), blocks=1, semantic=8, dropout=0.0))
+    begun = Progress(network, Recipe(steps=60, batch_size=8, learning_rate=4e-3, average=0.8), seed=5)
+    network.load_state_dict(train_autoencoder(begun, images, SCHEDULE))
+    clean = images.float() / 127.5 - 1
+    with torch.no_grad():
+        velocity = network.eval()(torch.randn(2, 3, 8, 8), torch.full((2,), 99.0), network.encoder(clean))
+    assert ((velocity + clean) ** 2).mean() < 0.8 * ((velocity + clean.flip(0)) ** 2).mean()
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice():

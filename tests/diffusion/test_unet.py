@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pipeline.diffusion.blocks import attend, timestep_embedding
-from pipeline.diffusion.unet import SHAPES, NoisyClassifier, Shape, UNet
+from pipeline.diffusion.shape import SHAPES, Shape
+from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
 from tests.diffusion.conftest import SMALL, small_unet
 

@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.metrics.features import features_of
 from pipeline.metrics.networks.celeba_oracle import load_celeba_oracle
 from pipeline.metrics.networks.inception import BlockA, LastBlockE, build_network, load_inception
+from pipeline.metrics.networks.load import load_measuring
 from pipeline.metrics.networks.lpips import load_lpips
 from pipeline.metrics.networks.simsiam import load_simsiam
 from pipeline.metrics.networks.vggface2 import load_vggface2
@@ -172,7 +173,7 @@ def test_inception_has_no_other_features(inception_file):
 
 
 def test_lpips_takes_the_official_backbone_and_the_bundled_weights(alexnet_file):
-    network = load_lpips("alex", alexnet_file)
+    network = load_lpips(alexnet_file)
     assert network.name == "lpips-alex"
     assert [len(weight) for weight in network.weights] == [64, 192, 384, 256, 256]
     assert [len(layer[0]) for layer in network.layers(IMAGES)] == [64, 192, 384, 256, 256]
@@ -182,11 +183,19 @@ def test_lpips_takes_the_official_backbone_and_the_bundled_weights(alexnet_file)
 
 def test_lpips_refuses_another_network_and_other_weights(alexnet_file):
     with pytest.raises(UserError, match="use alex or vgg"):
-        load_lpips("squeeze", alexnet_file)
+        load_lpips(alexnet_file, network="squeeze")
     with pytest.raises(UserError, match="do not fit"):
-        load_lpips("vgg", alexnet_file)
+        load_lpips(alexnet_file, network="vgg")
     with pytest.raises(UserError, match="no LPIPS file"):
-        load_lpips("alex", alexnet_file, linear=alexnet_file)
+        load_lpips(alexnet_file, linear=alexnet_file)
+
+
+def test_an_entry_says_which_network_measures(inception_file, alexnet_file):
+    assert load_measuring("realism", {"inception": str(inception_file)}).name == "inception-2048"
+    assert load_measuring("realism", {"inception": str(inception_file)}, as_published=True).name == "inception-64"
+    assert load_measuring("perceptual", {"lpips": str(alexnet_file), "network": "alex"}).name == "lpips-alex"
+    ours = load_measuring("ours", {"file": "data/classifiers/portraits-features.safetensors"})
+    assert ours.name == "ours" and ours(IMAGES).ndim == 2
 
 
 def test_simsiam_is_the_encoder_with_its_projector_on_normalised_images(simsiam_file):
@@ -209,13 +218,7 @@ def test_simsiam_refuses_an_encoder_without_projector(simsiam_file):
 
 @pytest.mark.parametrize(
     "load",
-    [
-        load_inception,
-        load_simsiam,
-        load_vggface2,
-        load_celeba_oracle,
-        lambda path, **given: load_lpips("alex", path, **given),
-    ],
+    [load_inception, load_simsiam, load_vggface2, load_celeba_oracle, load_lpips],
 )
 def test_every_loader_refuses_missing_altered_foreign_and_harmful_files(load, tmp_path, capsys):
     with pytest.raises(UserError, match="does not exist"):

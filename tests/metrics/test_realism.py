@@ -4,7 +4,14 @@ import torch
 from scipy.linalg import sqrtm
 
 from pipeline.errors import UserError
-from pipeline.metrics.realism import frechet_distance, kernel_distance, split_frechet_distance, wrapped_bytes
+from pipeline.metrics.realism import (
+    discrepancy,
+    frechet_distance,
+    kernel_distance,
+    kernel_estimate,
+    split_frechet_distance,
+    wrapped_bytes,
+)
 
 GENERATOR = np.random.default_rng(7)
 MIXING = GENERATOR.normal(size=(6, 6))
@@ -89,3 +96,41 @@ def test_too_few_images_are_an_error_with_a_valid_number():
 def test_published_bytes_wrap_around():
     images = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])  # -1, -0.5, 0, 0.5 and 1
     assert (wrapped_bytes(images) * 255).tolist() == pytest.approx([1, 129, 0, 127, 255])
+
+
+def test_the_estimate_over_all_pairs_is_the_discrepancy_of_the_whole_sets():
+    value, low, high = kernel_estimate(FIRST, SECOND, paired=False)
+    assert value == pytest.approx(discrepancy(FIRST, SECOND)) and low < value < high
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_jackknife_leaves_out_one_image_at_a_time(paired):
+    first, second = FIRST[:9], SECOND[:9]
+    without = [
+        discrepancy(np.delete(first, row, 0), np.delete(second, row, 0) if paired else second) for row in range(9)
+    ]
+    variances = [8 / 9 * np.square(np.array(without) - np.mean(without)).sum()]
+    if not paired:
+        without = [discrepancy(first, np.delete(second, row, 0)) for row in range(9)]
+        variances.append(8 / 9 * np.square(np.array(without) - np.mean(without)).sum())
+    value, low, high = kernel_estimate(first, second, paired=paired, confidence=0.95)
+    assert [value - low, high - value] == pytest.approx([1.959964 * np.sqrt(sum(variances))] * 2)
+
+
+def test_intervals_of_the_kernel_distance_hold_the_truth_about_as_often_as_they_say():
+    generator = np.random.default_rng(5)
+    mixing = generator.normal(size=(32, 32)) / np.sqrt(32)
+
+    def draw(images, shift):
+        """Features as a network gives them: mixed and cut at 0."""
+        return np.maximum(generator.normal(size=(images, 32)) @ mixing + shift, 0)
+
+    truth, held = discrepancy(draw(3000, 0), draw(3000, 0.3)), 0
+    for _ in range(200):
+        _, low, high = kernel_estimate(draw(60, 0), draw(40, 0.3), paired=False)
+        held += low <= truth <= high
+    assert 0.9 < held / 200 < 0.99
+
+
+def test_two_images_have_a_discrepancy_and_no_interval():
+    assert kernel_estimate(FIRST[:2], SECOND, paired=False)[1:] == (None, None)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from pipeline.metrics.statistics import bootstrap_mean, share
+from pipeline.metrics.statistics import bootstrap_mean, bootstrap_statistic, share
 
 
 def test_a_share_of_eight_in_ten_has_the_interval_of_wilson():
@@ -46,3 +46,16 @@ def test_an_interval_depends_on_its_own_stream_alone():
     bootstrap_mean(values, seed=1, purpose="effect/b", samples=200)
     assert bootstrap_mean(values, seed=1, purpose="effect/a", samples=200) == first
     assert bootstrap_mean(values, seed=1, purpose="effect/b", samples=200) != first
+
+
+def test_a_statistic_that_is_the_mean_has_the_interval_of_the_mean():
+    values = np.random.default_rng(3).normal(size=200)
+    mean = bootstrap_mean(values, seed=1, purpose="mean", samples=2000)
+    found = bootstrap_statistic(lambda rows: values[rows].mean(), 200, seed=1, purpose="other", samples=2000)
+    assert found.value == pytest.approx(mean.value) and found.n == 200
+    assert (found.low, found.high) == pytest.approx((mean.low, mean.high), abs=0.01)
+
+
+def test_a_statistic_of_one_image_has_no_interval():
+    found = bootstrap_statistic(lambda rows: 2.0 * len(rows), 1, seed=1, purpose="test", samples=10)
+    assert (found.value, found.low, found.high) == (2.0, None, None)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from pipeline.metrics.truth_concepts import changed_concepts, side_effects, truth_precision, truth_recall
+from pipeline.metrics.truth_concepts import (
+    changed_concepts,
+    changes_any,
+    side_effects,
+    truth_precision,
+    truth_recall,
+)
 
 #                 smile hat hair
 FLIPS = np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]], bool)
@@ -36,6 +42,13 @@ def test_side_effects_are_changes_that_flip_nothing():
     values, scored = side_effects(CHANGED, FLIPS)
     assert scored.tolist() == [True, True, True, False, True]
     assert values.tolist() == [1, 0, 0, 0, 1]
+
+
+def test_changes_of_a_cause_and_of_something_else_are_counted_among_the_wanted_images():
+    wanted = np.array([True, True, True, False, True])
+    causes, others = changes_any(CHANGED, FLIPS, wanted), changes_any(CHANGED, ~FLIPS, wanted)
+    assert causes.scored.tolist() == others.scored.tolist() == wanted.tolist()
+    assert causes.values.tolist() == [1, 1, 0, 0, 0] and others.values.tolist() == [1, 0, 0, 0, 1]
 
 
 def test_changing_exactly_what_flips_is_perfect_and_changing_everything_is_not():

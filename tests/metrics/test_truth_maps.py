@@ -3,6 +3,7 @@ import pytest
 
 from pipeline.metrics.truth_maps import (
     at_size,
+    part_coverage,
     pointing_game,
     positive_pixels,
     truth_auroc,
@@ -77,3 +78,14 @@ def test_a_value_never_depends_on_other_images(metric):
     maps, truth = generator.normal(size=(4, 3, 5)), generator.random((4, 6, 6)) < 0.3
     together = metric(maps, truth).values
     assert [metric(maps[row : row + 1], truth[row : row + 1]).values[0] for row in range(4)] == together.tolist()
+
+
+def test_coverage_is_the_mean_of_the_scaled_map_over_the_part():
+    part = np.array([[[True, True], [False, False]]])
+    assert part_coverage(np.array([[[3.0, 2.0], [1.0, 1.0]]]), part).values == pytest.approx([0.75])
+    assert part_coverage(np.array([[[30.0, 20.0], [10.0, 10.0]]]), part).values == pytest.approx([0.75])
+
+
+def test_a_flat_map_covers_nothing_and_a_part_that_is_not_shown_is_not_scored():
+    covered = part_coverage(np.ones((2, 2, 2)), np.array([[[True, False], [False, False]], np.zeros((2, 2), bool)]))
+    assert covered.values[0] == 0 and covered.scored.tolist() == [True, False]

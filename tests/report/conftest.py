@@ -95,6 +95,7 @@ def origin(table: str) -> dict:
         "predictions": ("predict", ["images", "interventions"]),
         "scores": ("score", ["images", "interventions", "predictions"]),
         "saliency": ("saliency", ["images", "predictions"]),
+        "counterfactuals": ("counterfactuals", ["images", "predictions"]),
         "metrics": ("metrics", ["scores"]),
     }
     stage, inputs = stages[table]
@@ -242,7 +243,7 @@ def write_study(folder: Path, rows: int, size: int, *, truth: bool = True, shard
     files |= {"scores": [folder / "tables" / "scores.parquet"], "metrics": folder / "tables" / "metrics.parquet"}
     write_table(files["scores"][0], "scores", [], origin("scores"))
     write_table(files["metrics"], "metrics", metric_rows(predictions, interventions), origin("metrics"))
-    return Study(folder, {"study": "tiny", "title": None, "examples": 3, "roles": ROLES}, files)
+    return Study(folder, {"study": "tiny", "title": None, "examples": 3, "order": "worst", "roles": ROLES}, files)
 
 
 @pytest.fixture

@@ -103,13 +103,19 @@ def score_rows(classifier: str, method: str, metric: str, image_ids, found) -> l
     ]
 
 
-def map_metric(classifier: str, method: str, metric: str, value, low, high, n, judge=None, infill=None) -> dict:
+def map_metric(classifier: str, method: str, metric: str, value, low, high, n, compared_with=None, infill=None) -> dict:
     """A row of the metrics about maps."""
-    parts = ["saliency", metric, classifier, method, judge, infill]
+    parts = ["saliency", metric, classifier, method, compared_with, infill]
     return {
         **{"row_id": "/".join(part for part in parts if part), "status": "ok", "family": "saliency"},
-        **{"metric": metric, "classifier": classifier, "method": method, "judge": judge, "infill": infill},
-        **{"value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
+        **{
+            "metric": metric,
+            "classifier": classifier,
+            "method": method,
+            "compared_with": compared_with,
+            "infill": infill,
+        },
+        **{"infill": infill, "value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
     }
 
 
@@ -123,5 +129,5 @@ def metric_rows(classifier: str, metric: str, found: dict) -> list[dict]:
     scored = {method: each.scored for method, each in found.items()}
     for pair in compare(values, better="higher", seed=1, purpose=metric, scored=scored, samples=500):
         numbers = (pair.difference, pair.low, pair.high, pair.n)
-        rows.append(map_metric(classifier, pair.first, f"{metric}_difference", *numbers, judge=pair.second))
+        rows.append(map_metric(classifier, pair.first, f"{metric}_difference", *numbers, compared_with=pair.second))
     return rows

@@ -55,6 +55,12 @@ def test_map_that_could_not_be_made_leaves_a_gap_with_its_name(map_study):
     assert all(card.count(">no map<") == 1 for card in cards(map_study.build()))
 
 
+def test_images_come_in_the_order_of_the_dataset_where_the_study_says_so(map_study):
+    page = map_study.build(examples=8, order="dataset")
+    found = [image_of(card) for card in cards(page)]
+    assert found == sorted(found) and "explains worst" not in page
+
+
 def test_study_that_wants_no_examples_has_no_gallery_of_maps(map_study):
     page = map_study.build(examples=0)
     assert 'id="maps"' not in page and 'id="saliency"' in page

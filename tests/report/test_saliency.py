@@ -27,7 +27,7 @@ def write_values(map_study):
             gap = values[one] - values[other]
             reach = abs(gap) + 0.01 if {one, other} in [set(pair) for pair in level] else abs(gap) / 2
             ends = (gap, gap - reach, gap + reach, 17)
-            rows.append(map_metric("smile-cnn", one, f"{metric}_difference", *ends, judge=other, infill=infill))
+            rows.append(map_metric("smile-cnn", one, f"{metric}_difference", *ends, compared_with=other, infill=infill))
         map_study.rewrite("metrics", [{**row, "better": better} for row in rows], options={"confidence": 0.95})
 
     return write
@@ -100,6 +100,18 @@ def test_how_many_decisions_filling_in_the_truth_changes_is_said(map_study):
     map_study.rewrite("metrics", rows)
     found = words(section(map_study.build()))
     assert "Filling in exactly the pixels that matter (blur) changes 2 of 8 decisions (25 %)" in found
+
+
+def test_parts_are_said_to_be_marked_where_they_flip_and_where_they_do_not(map_study):
+    rows = read_table(map_study.files["metrics"], "metrics").to_pylist()
+    for kind, value in (("flipping", 0.75), ("not_flipping", 0.25)):
+        row = map_metric("smile-cnn", "mirrored", f"coverage_{kind}", value, value - 0.1, value + 0.1, 6)
+        rows += [{**row, "concept": "glasses"}, {**row, "concept": "hat", "n": 6 if kind == "flipping" else 2}]
+    rows = [{**row, "row_id": str(index)} for index, row in enumerate(rows)]
+    map_study.rewrite("metrics", rows)
+    found = section(map_study.build()).split('class="coverage"')[1].split("</table>")[0]
+    assert "mirrored0.75 0.65 to 0.850.25 0.15 to 0.35" in words(found)
+    assert "glasses" in found and "hat" not in found and "random" not in found
 
 
 def test_images_that_cannot_be_scored_are_no_failures(map_study):

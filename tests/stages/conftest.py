@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from pipeline.stages.counterfactuals import counterfactuals
 from pipeline.stages.identify import identify
 from pipeline.stages.intervene import intervene
+from pipeline.stages.judge import judge
 from pipeline.stages.predict import predict
 from pipeline.stages.saliency import saliency
 from pipeline.stages.sample import sample
 from pipeline.stages.score import score
+from pipeline.stages.score_counterfactuals import score_counterfactuals
 from pipeline.stages.score_saliency import score_saliency
 from pipeline.study import Study
 from pipeline.study.plan import Plan
@@ -55,8 +58,8 @@ class Tables:
 
     def predict(self) -> list[dict[str, Any]]:
         """Write the predictions and return their rows; all studies in `folder` share a row store."""
-        identities = [self.folder / self.plan.study.study / f"{network}.json" for network in self.plan.networks]
-        identify(self.plan.options("identify"), identities)
+        identities = self.identities(*self.plan.networks)
+        identify(self.plan.options("identify"), self.identities(*self.plan.identified))
         interventions = self.path("interventions")
         predict(
             self.plan.options("predict"),
@@ -68,6 +71,10 @@ class Tables:
             interventions if interventions.exists() else None,
         )
         return self.rows("predictions")
+
+    def identities(self, *networks: str) -> list[Path]:
+        """Where the identities of networks and generators are written."""
+        return [self.folder / self.plan.study.study / f"{network}.json" for network in networks]
 
     def score(self) -> list[dict[str, Any]]:
         """Write the scores of images and interventions and return their rows."""
@@ -98,12 +105,54 @@ class Tables:
         )
         return self.rows("saliency")
 
+    def counterfactuals(self, classifier: str) -> list[dict[str, Any]]:
+        """Write the counterfactuals of a classifier and return their rows."""
+        counterfactuals(
+            self.plan.options("counterfactuals"),
+            "code",
+            self.plan.explained_rows("000"),
+            0,
+            self.path("images"),
+            self.path("predictions"),
+            classifier,
+            self.identities(*self.plan.networks_for(classifier)),
+            self.folder / "rows",
+            self.path("counterfactuals"),
+            [self.path("predictions")],
+        )
+        return self.rows("counterfactuals")
+
     def score_saliency(self, classifier: str) -> list[dict[str, Any]]:
         """Write the scores of the maps of a classifier and return their rows."""
         path = self.path("scores").with_name("map-scores.parquet")
         options = self.plan.options("score_saliency")
         images, maps = [self.path("images")], [self.path("saliency")]
         score_saliency(options, "code", images, maps, self.path("scores"), classifier, path)
+        return read_table(path, "scores").to_pylist()
+
+    def judge(self) -> list[dict[str, Any]]:
+        """Write what networks say of the counterfactuals and return the rows."""
+        path = self.path("judged")
+        made, identities = [self.path("counterfactuals")], self.identities(*self.plan.judges)
+        options = self.plan.options("judge")
+        judge(options, "code", self.path("predictions"), made, identities, self.folder / "rows", path)
+        return read_table(path, "predictions").to_pylist()
+
+    def score_counterfactuals(self, classifier: str) -> list[dict[str, Any]]:
+        """Write the scores of the counterfactuals of a classifier and return their rows."""
+        path = self.path("scores").with_name("counterfactual-scores.parquet")
+        judged = [self.path("judged")] if self.path("judged").exists() else []
+        interventions = [self.path("interventions")] if self.path("interventions").exists() else []
+        score_counterfactuals(
+            self.plan.options("score_counterfactuals"),
+            "code",
+            *([self.path(name)] for name in ("images", "predictions", "counterfactuals")),
+            classifier,
+            self.identities(classifier, *self.plan.measuring),
+            path,
+            judged,
+            interventions,
+        )
         return read_table(path, "scores").to_pylist()
 
     def rows(self, name: str) -> list[dict[str, Any]]:

@@ -71,3 +71,100 @@ def test_failed_scores_are_counted_in_a_row_of_their_own(summarised):
     assert (failed["reason"], failed["n"], failed["value"]) == ("1 of 3 rows failed", 1, None)
     nothing = summarised([score("effect", "a", None, "hat", status="failed")])
     assert set(nothing) == {("intervention_effect", "hat", "failed")}
+
+
+def counterfactual(metric, image_id, value, method="dvce", status="ok", **names):
+    """The score of a counterfactual; source and target class, pairs, sample and the like by name."""
+    sample = names.pop("sample", 0)
+    parts = [metric, method, image_id, *names.values(), sample]
+    row = {"row_id": "/".join(map(str, parts)), "family": "counterfactuals", "image_id": image_id, "status": status}
+    row |= {"classifier": "net", "method": method, "metric": metric, "value": value, **names}
+    return row | ({} if status == "ok" else {"reason": "it failed"})
+
+
+@pytest.fixture
+def rows_of(tmp_path):
+    """Summarises scores and returns all rows of one metric."""
+
+    def make(metric, scores):
+        write_table(tmp_path / "scores.parquet", "scores", scores, {})
+        options = {"study": "tiny", "seed": 1, "bootstrap": 500, "confidence": 0.95}
+        path = tmp_path / "tiny" / "metrics.parquet"
+        metrics(json.dumps(options), "code", [tmp_path / "scores.parquet"], path)
+        return [row for row in read_table(path, "metrics").to_pylist() if row["metric"] == metric]
+
+    return make
+
+
+UP, DOWN = {"source_class": "absent", "target_class": "present"}, {"source_class": "present", "target_class": "absent"}
+
+
+def test_counterfactuals_are_summarised_for_each_pair_of_classes_and_for_all_together(rows_of):
+    values = [("a", 1.0, UP), ("b", 1.0, UP), ("c", 0.0, DOWN), ("d", 0.0, DOWN)]
+    scores = [counterfactual("target_accuracy", image, value, **pair) for image, value, pair in values]
+    found = {(row["source_class"], row["target_class"]): row for row in rows_of("target_accuracy", scores)}
+    assert {pair: (row["value"], row["n"]) for pair, row in found.items()} == {
+        ("absent", "present"): (1.0, 2),
+        ("present", "absent"): (0.0, 2),
+        (None, None): (0.5, 4),
+    }
+
+
+def test_near_and_far_targets_are_also_summarised_apart(rows_of):
+    near, far = {**UP, "pairs": "near"}, {**DOWN, "pairs": "far"}
+    scores = [counterfactual("target_accuracy", image, 1.0, **near) for image in "abc"]
+    scores += [counterfactual("target_accuracy", "a", 0.0, **far)]
+    found = [row for row in rows_of("target_accuracy", scores) if row["source_class"] is None]
+    assert {row["pairs"]: (row["value"], row["n"]) for row in found} == {
+        "near": (1.0, 3),
+        "far": (0.0, 1),
+        None: (pytest.approx(2.5 / 3), 3),  # image a is one image: half of its targets were reached
+    }
+
+
+def test_samples_of_one_image_are_no_further_images(rows_of):
+    scores = [
+        counterfactual("target_accuracy", image, value, sample=sample, **UP)
+        for image, values in {"a": (1.0, 0.0), "b": (1.0, 1.0)}.items()
+        for sample, value in enumerate(values)
+    ]
+    for row in rows_of("target_accuracy", scores):
+        assert (row["value"], row["n"]) == (0.75, 2)
+
+
+def test_methods_are_compared_on_the_same_images_with_the_same_targets_under_every_judge(rows_of):
+    values = {"dvce": [1.0, 1.0, 0.0, 1.0], "dime": [0.0, 1.0, 0.0, 0.0]}
+    scores = [
+        counterfactual("oracle_target_accuracy", image, value, method, judge=judge, **UP)
+        for method, row in values.items()
+        for image, value in zip("abcd", row, strict=True)
+        for judge in ("vit", "robust")
+    ]
+    scores += [counterfactual("oracle_target_accuracy", "e", 1.0, "dvce", judge="vit", **UP)]
+    found = rows_of("oracle_target_accuracy_difference", scores)
+    assert {(row["method"], row["compared_with"], row["judge"]): (row["value"], row["n"]) for row in found} == {
+        ("dvce", "dime", "vit"): (0.5, 4),
+        ("dime", "dvce", "vit"): (-0.5, 4),
+        ("dvce", "dime", "robust"): (0.5, 4),
+        ("dime", "dvce", "robust"): (-0.5, 4),
+    }
+    there, back = found[0], found[1]
+    assert (there["ci_low"], there["ci_high"]) == (-back["ci_high"], -back["ci_low"])
+    assert there["ci_low"] < there["ci_high"]
+
+
+def test_values_about_a_set_of_images_keep_their_interval(rows_of):
+    named = {"ci_low": 0.1, "ci_high": 0.3, "n": 24, "network": "features", "definition": "corrected"}
+    (row,) = rows_of("kernel_distance", [counterfactual("kernel_distance", None, 0.2, **named)])
+    assert {key: row[key] for key in named} == named
+    assert (row["value"], row["better"]) == (0.2, "lower")
+    (row,) = rows_of("kernel_distance", [counterfactual("kernel_distance", None, None, status="unscored")])
+    assert (row["status"], row["reason"]) == ("unscored", "it failed")
+
+
+def test_counterfactuals_that_failed_are_counted(rows_of):
+    scores = [counterfactual("target_accuracy", "a", 1.0, **UP)]
+    scores += [counterfactual("target_accuracy", "b", None, status="failed", **UP)]
+    found = {(row["source_class"], row["status"]): row for row in rows_of("target_accuracy", scores)}
+    assert found[None, "failed"]["reason"] == "1 of 2 rows failed" and found["absent", "failed"]["n"] == 1
+    assert found[None, "ok"]["n"] == 1

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from pipeline.images import decode_mask
+from pipeline.errors import UserError
+from pipeline.images import decode_mask, encode_mask
 from pipeline.metrics.localisation import localisation_error, salient_boxes
-from pipeline.stages.score_saliency import tuned_boxes
+from pipeline.stages.score_saliency import coverage_rows, tuned_boxes
 from pipeline.tables import unpack
 
 METHODS = {
@@ -41,6 +42,32 @@ def test_every_method_explains_the_first_images_by_the_class_that_was_decided(ex
     assert [(row["method"], row["image_id"]) for row in rows] == [(name, each) for name in METHODS for each in first]
     decided = {row["source_row_id"]: row["predicted"] for row in tables.rows("predictions")}
     assert all(row["target"] == decided[row["image_id"]] for row in rows)
+
+
+def test_the_label_is_explained_where_the_study_says_so(explained):
+    tables = explained(explained_class="label", explained_rows=3)
+    predictions = {row["source_row_id"]: row for row in tables.rows("predictions") if row["source"] == "images"}
+    targets = {row["image_id"]: row["target"] for row in tables.rows("saliency")}
+    assert targets == {image_id: row["label"] for image_id, row in predictions.items()}
+    assert any(row["label"] != row["predicted"] for row in predictions.values())
+    decided = explained(explained_rows=3)  # finds the maps of images whose label is what was decided
+    wrong = sum(row["label"] != row["predicted"] for row in predictions.values())
+    assert decided.cost("saliency")["rows_computed"] == wrong * len(METHODS)
+
+
+def test_a_label_that_an_image_does_not_have_cannot_be_explained(explained, brightness):
+    unknown = {"classifiers": {"bright": {**brightness, "task": "mood"}}, "explained_class": "label"}
+    with pytest.raises(UserError, match=r"explained_class is label, and the image .* has no label of the task mood"):
+        explained(**unknown)
+
+
+def test_a_method_explains_the_classifiers_that_it_names_alone(study, brightness):
+    methods = {"gradient": {"method": "gradient", "classifiers": ["bright"]}, "random": {"method": "random"}}
+    tables = study({"rows": 2}, saliency=methods, classifiers={"bright": brightness, "other": brightness})
+    for stage in (tables.sample, tables.predict):
+        stage()
+    found = {name: {row["method"] for row in tables.saliency(name)} for name in ("bright", "other")}
+    assert found == {"bright": {"gradient", "random"}, "other": {"random"}}
 
 
 def test_the_gradient_of_a_mean_is_the_same_everywhere(explained):
@@ -110,6 +137,36 @@ def test_the_truth_can_be_filled_in_where_that_changes_the_decision_and_only_tho
             same = [each for each in rows if each["metric"] == "truth_auroc" and each["method"] == row["method"]]
             (area,) = [each["value"] for each in same if each["image_id"] == row["image_id"]]
             assert row["value"] == (area if changes else None)
+
+
+def test_how_strongly_a_map_marks_a_part_is_told_apart_by_whether_its_intervention_flips(explained):
+    tables = explained()
+    rows = [row for row in tables.score_saliency("bright") if row["metric"].startswith("coverage")]
+    flips = {
+        (row["image_id"], row["concept"]): row["value"] for row in tables.rows("scores") if row["metric"] == "flips"
+    }
+    for row in rows:
+        flipping = flips[row["image_id"], row["concept"]] == 1
+        assert row["metric"] == ("coverage_flipping" if flipping else "coverage_not_flipping")
+    for image in tables.rows("images")[:2]:
+        shown = {part["concept"]: decode_mask(part["mask"]).any() for part in image["parts"]}
+        for method in METHODS:
+            own = [row for row in rows if row["image_id"] == image["image_id"] and row["method"] == method]
+            assert {row["concept"]: row["status"] == "ok" for row in own} == shown and len(own) == len(shown)
+
+
+def test_a_part_counts_as_flipping_where_changing_it_flips_the_decision():
+    mask = np.zeros((2, 2), bool)
+    mask[0] = True
+    hat, glasses = ({"concept": name, "mask": encode_mask(mask)} for name in ("hat", "glasses"))
+    rows = [{"row_id": "a", "parts": [hat]}, {"row_id": "b", "parts": [hat, glasses]}]
+    flips = {"a": {"hat": True}, "b": {"hat": False, "glasses": True}}
+    found = coverage_rows(np.array([[[4.0, 2], [0, 0]], [[0.0, 0], [1, 1]]]), rows, flips, "bright", "fido")
+    assert [(row["image_id"], row["concept"], row["metric"], row["value"]) for row in found] == [
+        ("a", "hat", "coverage_flipping", 0.75),
+        ("b", "hat", "coverage_not_flipping", 0.0),
+        ("b", "glasses", "coverage_flipping", 0.0),
+    ]
 
 
 def test_every_method_is_scored_by_every_metric(explained):

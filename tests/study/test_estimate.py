@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from pipeline.classifiers.description import FIELDS
 from pipeline.costs import Stopwatch
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json
@@ -77,8 +78,8 @@ def test_short_batches_are_padded_and_take_the_time_of_full_ones():
 
 def test_scoring_a_map_takes_the_passes_of_the_curves_and_one_crop():
     assert 2 * len(SHARES) - 2 == CURVE_IMAGES
-    # Two in-fillers' curves and a crop for each of two methods, and once the truth filled in.
-    assert works()["score_saliency"].network_evaluations == 6 * (2 * (2 * CURVE_IMAGES + 1) + 1)
+    # Two in-fillers' curves and a crop for each of two methods; once the truth filled in, and the image beside it.
+    assert works()["score_saliency"].network_evaluations == 6 * (2 * (2 * CURVE_IMAGES + 1) + 2)
 
 
 def test_a_row_scores_each_label_and_what_each_concept_does_to_each_class():
@@ -107,10 +108,29 @@ def test_training_is_planned_while_the_weights_are_missing(tmp_path, monkeypatch
     assert robust["train"].network_evaluations == 5 * 8 * 4
     path = tmp_path / "resources/classifiers/recipe.safetensors"
     path.parent.mkdir(parents=True)
-    description = {"__metadata__": {"classifier": json.dumps({"heads": {"look": ["a", "b", "c"]}})}}
+    told = {**dict.fromkeys(FIELDS), "heads": {"look": ["a", "b", "c"]}}
+    description = {"__metadata__": {"classifier": json.dumps(told)}}
     text = json.dumps(description).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text)
     assert "train" not in works(changes % (recipe, ""))
+
+
+def test_training_of_generators_is_planned_while_their_weights_are_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shared, network = (
+        "dataset: {world: portraits}, rows: 40, steps: 5, batch_size: 8",
+        "{channels: 32, multipliers: [1]}",
+    )
+    changes = (
+        "generators: {makes: {trained: makes}, guides: {trained: guides}}\n"
+        f"training: {{makes: {{{shared}, unet: {network}}},"
+        f" guides: {{{shared}, noisy_classifier: {network}, task: look}}}}"
+    )
+    planned = works(changes)
+    assert planned["train_generator"].network_evaluations == planned["train_guide"].network_evaluations == 5 * 8
+    (tmp_path / "resources/generators").mkdir(parents=True)
+    (tmp_path / "resources/generators/makes.safetensors").touch()
+    assert "train_generator" not in works(changes) and works(changes)["train_guide"].jobs == 1
 
 
 def test_larger_images_and_finer_maps_take_more_bytes():

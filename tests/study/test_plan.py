@@ -15,6 +15,7 @@ from pipeline.stages import STAGES
 from pipeline.study import Study
 from pipeline.study import plan as planning
 from pipeline.study.plan import Plan
+from pipeline.study.trained import TRAINED_BY, trained_file
 
 STUDY = """
 study: mine
@@ -32,7 +33,8 @@ training:
 statistics: {bootstrap: 200, confidence: 0.9}
 report: {title: Mine, examples: 2}
 """
-RULES = [stage for stage in STAGES if stage != "train"]
+MADE = "counterfactuals: {dvce: {method: dvce, generator: makes}}"
+RULES = [stage for stage in STAGES if stage not in TRAINED_BY]
 
 
 def plan(changes="", study=STUDY):
@@ -107,15 +109,16 @@ def test_training_follows_its_own_recipe_alone():
     assert json.loads(plan().options("train", "recipe"))["steps"] == 10
 
 
+EXPLAINED, JUDGED = {"saliency", "counterfactuals"}, {"judge", "score_counterfactuals"}
 AFFECTED = [
     ("report: {title: Another}", {"report"}),
-    ("statistics: {confidence: 0.8}", {"metrics"}),
+    ("statistics: {confidence: 0.8}", {"score_counterfactuals", "metrics"}),
     ("shard_rows: 2", {"sample"}),
     ("dataset: {world: portraits, size: 64, rows: 11}", {"sample"}),
     ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene"}),
     ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict"}),
-    ("seed: 6", {"sample", "predict", "saliency", "score_saliency", "metrics"}),
-    ("readers: []\nnetworks: {}", {"identify", "predict", "metrics", "report"}),
+    ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, "score_saliency", "metrics"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "metrics", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
 
@@ -131,7 +134,7 @@ EDITED = [
     ("worlds/shapes.py", "", set()),
     ("datasets/folder.py", "", set()),
     ("datasets/folder.py", "dataset: {folder: photos}", {"sample"}),
-    ("metrics/statistics.py", "", {"metrics"}),
+    ("metrics/statistics.py", "", {"score_counterfactuals", "metrics"}),
     ("report/charts.py", "", {"report"}),
     ("stages/intervene.py", "", {"intervene"}),
     ("progress.py", "", set()),
@@ -174,6 +177,20 @@ def test_the_weights_of_a_network_are_the_files_it_is_read_from(entry, files):
     assert plan(f"classifiers: {{first: {{{entry}}}}}").weights("first") == files
 
 
+@pytest.mark.parametrize(
+    ("entry", "files"),
+    [
+        ("file: a.safetensors", ["a.safetensors"]),
+        ("checkpoint: a.pt, preset: imagenet-256", ["a.pt"]),
+        ("diffusers: a", ["a/diffusion_pytorch_model.safetensors", "a/config.json"]),
+    ],
+)
+def test_the_weights_of_a_generator_are_the_files_it_is_read_from(entry, files):
+    planned = plan(f"generators: {{makes: {{{entry}}}}}\n{MADE}")
+    assert planned.weights("makes") == files
+    assert json.loads(planned.options("identify"))["generators"]["makes"] == planned.entry("makes")
+
+
 def test_a_file_that_two_networks_share_is_one_file():
     assert plan("classifiers: {a: {onnx: x.onnx}, b: {onnx: x.onnx, mean: 0.5}}").weights("a", "b") == ["x.onnx"]
 
@@ -190,11 +207,16 @@ def test_results_do_not_stand_for_a_network_whose_file_is_gone_unless_it_is_trai
         plan().check_weights()
     Path("judge.safetensors").touch()
     plan().check_weights()
+    makes = plan(f"generators: {{makes: {{file: makes.safetensors}}}}\n{MADE}")
+    makes.check_weights()
+    Path(makes.identity("makes")).touch()
+    with pytest.raises(UserError, match=r"^the generator makes: makes\.safetensors does not exist; set its entry to"):
+        makes.check_weights()
 
 
 def test_a_trained_network_is_the_file_that_training_writes():
     entry = plan().entry("second")
-    assert entry["file"] == planning.trained_file("recipe") == "resources/classifiers/recipe.safetensors"
+    assert entry["file"] == trained_file("recipe") == "resources/classifiers/recipe.safetensors"
     assert "trained" not in entry
 
 

@@ -86,8 +86,12 @@ def test_every_key_is_documented_in_one_place():
     assert len(documented) == len(set(documented))
     for name, keys in defined.items():
         if name in by_name:
-            lineage = [by_name[name], *parents(by_name[name])]
+            lineage = [by_name[name], *ancestors(by_name[name])]
             assert keys == {key for model in lineage for key in own_keys(model) if (model, key) in documented}, name
+
+
+def ancestors(model):
+    return [each for parent in parents(model) for each in (parent, *ancestors(parent))]
 
 
 def test_every_link_on_the_page_leads_to_a_chapter():

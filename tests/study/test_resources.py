@@ -7,10 +7,11 @@ import pytest
 import yaml
 
 from pipeline.metrics.flipping import SHARES
-from pipeline.stages import STAGES, predict, saliency
-from pipeline.study import Study, load_study, resources
+from pipeline.stages import STAGES, counterfactuals, predict, saliency
+from pipeline.study import Study, estimate, load_study, resources
 from pipeline.study.plan import Plan
 from pipeline.study.resources import MEMORY, RUNTIME, Handled, handled, memory_mb, runtime_minutes
+from pipeline.study.trained import TRAINED_BY
 from pipeline.worlds import WORLDS, load_world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,9 +27,10 @@ SMALL = Handled(
     with_backward=100,
     infills=1,
     samples=500,
+    counterfactuals=3,
 )
 AMOUNTS = ("images", "size", "interventions", "networks", "heads", "explained", "methods", "forward")
-AMOUNTS = (*AMOUNTS, "with_backward", "infills", "samples")
+AMOUNTS = (*AMOUNTS, "with_backward", "infills", "samples", "counterfactuals")
 STUDY = """
 study: mine
 dataset: {world: portraits, size: 64, rows: 500}
@@ -62,6 +64,7 @@ MEASURED = [
     ("score_saliency", PORTRAITS, 1243, 182),
     ("metrics", PORTRAITS, 207, 3),
     ("report", PORTRAITS, 305, 4),
+    ("counterfactuals", SMALL, 900, 5),
     ("train", Handled(1300, 64, with_backward=192), 1473, 253),
     ("identify", SMALL, 33, 1),
 ]
@@ -69,13 +72,19 @@ SNAKEMAKES_MB = 2 * 170  # that run beside a stage on a node
 # What a stage must not ignore, by what decides its memory and its time.
 GROWS_WITH = {
     "train": ({"images", "size"}, {"with_backward", "size"}),
+    "train_generator": ({"images", "size"}, {"with_backward", "size"}),
+    "train_guide": ({"images", "size"}, {"with_backward", "size"}),
+    "gate": ({"images", "size"}, {"images", "forward", "size"}),
     "identify": (set(), set()),
     "sample": ({"images", "size"}, {"images", "size", "networks"}),
     "intervene": ({"images", "size", "interventions"}, {"images", "size", "interventions"}),
     "predict": ({"images", "size", "interventions", "heads"}, {"images", "size", "interventions", "networks"}),
     "saliency": ({"explained", "size"}, {"explained", "size", "forward", "with_backward"}),
+    "counterfactuals": ({"explained", "size", "methods"}, {"explained", "size", "forward", "with_backward"}),
     "score": ({"images", "interventions", "heads"}, {"images", "interventions", "heads"}),
     "score_saliency": ({"explained", "size", "methods"}, {"explained", "size", "methods", "infills"}),
+    "judge": ({"explained", "size", "counterfactuals"}, {"explained", "size", "networks", "counterfactuals"}),
+    "score_counterfactuals": ({"explained", "size", "methods"}, {"explained", "size", "methods"}),
     "metrics": ({"images", "heads", "explained", "methods", "samples"}, {"images", "heads", "methods", "samples"}),
     "report": ({"images", "heads", "explained", "methods"}, {"images", "heads", "explained", "methods"}),
 }
@@ -104,6 +113,7 @@ def test_no_job_that_was_measured_would_have_been_stopped(stage, job, megabytes,
 def test_batches_are_as_large_as_the_stages_make_them():
     assert resources.FORWARD_BATCH == predict.BATCH and resources.DECODED_AT_ONCE == predict.STORED_AT_ONCE
     assert resources.BACKWARD_BATCH == saliency.BATCH
+    assert resources.MADE_BATCH == estimate.MADE_AT_ONCE == counterfactuals.BATCH
     assert 2 * len(SHARES) - 2 == resources.PASSES_OF_CURVES
 
 
@@ -118,7 +128,7 @@ def test_more_of_anything_never_takes_less_and_what_decides_takes_more(stage, am
     assert runtime_minutes(stage, more) >= runtime_minutes(stage, SMALL) > 0
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "train"])
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in TRAINED_BY])
 def test_jobs_of_the_default_study_fit_a_small_node_and_a_short_queue(stage):
     default = Plan(load_study("default"))
     assert default.memory(stage) <= 5000 and default.runtime(stage) <= 120

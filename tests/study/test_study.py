@@ -90,9 +90,38 @@ def test_a_judge_is_one_of_the_study_or_else_one_that_ships():
     assert study.judges["concepts"].onnx == "concepts.onnx"
 
 
+def test_a_list_of_values_makes_an_entry_of_each_named_after_it():
+    study = load("saliency: {fido: {method: fido, vary: {masks: [2, 4], objective: [ssr, sdr]}}}")
+    made = {name: (method.masks, method.objective) for name, method in study.saliency.items()}
+    assert made == {
+        "fido-masks-2-objective-ssr": (2, "ssr"),
+        "fido-masks-2-objective-sdr": (2, "sdr"),
+        "fido-masks-4-objective-ssr": (4, "ssr"),
+        "fido-masks-4-objective-sdr": (4, "sdr"),
+    }
+
+
+def test_words_for_values_stand_in_the_names_of_the_entries():
+    study = load("saliency: {cam: {method: grad-cam, vary: {layer: {last: null, early: layer1}, positive: [true]}}}")
+    made = {name: method.layer for name, method in study.saliency.items()}
+    assert made == {"cam-last-positive-true": None, "cam-early-positive-true": "layer1"}
+
+
 SENTENCES = [
     # Unknown keys, at every level.
     ("classfiers: {}", "unknown key 'classfiers'; did you mean 'classifiers'?"),
+    (
+        "saliency: {cam: {method: grad-cam, classifiers: [mien]}}",
+        "saliency.cam.classifiers: there is no 'mien'; did you mean 'mine'?",
+    ),
+    (
+        "explained_class: lable",
+        "explained_class: must be predicted or label, not 'lable'; did you mean 'label'?",
+    ),
+    (
+        "dataset: {folder: a, labels: none}\nexplained_class: label",
+        "explained_class: the images have no labels (dataset.labels is none); set it to predicted.",
+    ),
     ("report: {titel: x}", "report: unknown key 'titel'; did you mean 'title'?"),
     ("dataset: {world: portraits, sise: 64}", "dataset: unknown key 'sise'; did you mean 'size'?"),
     ("dataset: {digits: scikit-learn, prior: {}}", "dataset: unknown key 'prior'; valid keys are rows, "),
@@ -109,6 +138,57 @@ SENTENCES = [
         "training: {net: {dataset: {folder: a, croop: none}, tasks: [a], architecture: b}}",
         "training.net.dataset: unknown key 'croop'; did you mean 'crop'?",
     ),
+    # Generators.
+    ("generators: {a: {fiel: b}}", "generators.a: unknown key 'fiel'; did you mean 'file'?"),
+    ("generators: {a: {preset: celeba-128}}", "generators.a: a generator has exactly one of the keys file, trained,"),
+    (
+        "generators: {a: {checkpoint: b, preset: imagenet-265}}",
+        "generators.a.preset: must be imagenet-256, imagenet-256-conditional, ",
+    ),
+    ("generators: {a: {checkpoint: b}}", "generators.a: weights alone do not say what they are of; add `preset: "),
+    (
+        "generators: {a: {checkpoint: b, shape: {size: 64, channels: 40, multipliers: [1]}}}",
+        "generators.a: channels 40 times multipliers [1.0] gives 40; every level needs a multiple of 32",
+    ),
+    ("generators: {a: {file: b, predicts: noise}}", "generators.a: file says predicts itself; leave predicts out."),
+    (
+        "training: {net: {dataset: {world: shapes}, tasks: [a]}}",
+        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier; write for example"
+        " architecture: resnet18.",
+    ),
+    (
+        "training: {net: {dataset: {world: shapes}, noisy_clasifier: {}}}",
+        "noisy_classifier; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
+    ),
+    ("training: {net: {dataset: {world: shapes}, unet: {channels: 32}}}", "net.unet: the key 'multipliers' is missing"),
+    (
+        "training: {net: {dataset: {world: shapes}, unet: {channels: 32, multipliers: [1.5]}}}",
+        "training.net: channels 32 times multipliers [1.5] gives 48; every level needs a multiple of 32",
+    ),
+    (
+        "training: {net: {dataset: {folder: a, size: null}, unet: {channels: 32, multipliers: [1]}}}",
+        "training.net: the images of `dataset` have sizes of their own; set its size, such as 64.",
+    ),
+    (
+        "training: {net: {dataset: {world: shapes}, unet: {channels: 32, multipliers: [1]}, gate: {readers: [mien]}}}",
+        "training.net.gate.readers: there is no 'mien'; did you mean 'mine'?",
+    ),
+    (
+        "classifiers: {m: {trained: net}}\n"
+        "training: {net: {dataset: {world: shapes}, unet: {channels: 32, multipliers: [1]}}}",
+        "classifiers.m.trained: there is no 'net'; none is defined yet.",
+    ),
+    ("generators: {a: {trained: net}}\ntraining: {net: {" + RECIPE + "}}", "generators.a.trained: there is no 'net'"),
+    ("generators: {a: {trained: b}}", "generators.a.trained: there is no 'b'; none is defined yet."),
+    (
+        "generators: {spare: {file: b}}",
+        "generators.spare: it is never used; name it as the generator or guide of a method, or remove it.",
+    ),
+    (
+        "counterfactuals: {dvce: {method: dvce, generator: facs}}\ngenerators: {faces: {file: b}}",
+        "counterfactuals.dvce.generator: there is no 'facs'; did you mean 'faces'?",
+    ),
+    ("generators: {mine: {file: b}}", "generators.mine: classifiers has an entry of that name too; rename one."),
     # Missing keys.
     ("study:", "study: must be a name of letters, digits, '.', '_' and '-' (at most 60 characters), but nothing is"),
     ("training: {net: {dataset: {world: shapes}, architecture: b}}", "training.net: the key 'tasks' is missing; write"),
@@ -117,7 +197,7 @@ SENTENCES = [
     ("seed: soon", "seed: must be a whole number of at least 0, not 'soon'."),
     ("shard_rows: 2.5", "shard_rows: must be a whole number of at least 1, not 2.5."),
     ("report: {title: 5}", "report.title: must be text, not 5; put it in quotes."),
-    ("report: 5", "report: must be a section with keys such as title or examples, not 5."),
+    ("report: 5", "report: must be a section with keys such as title, examples or order, not 5."),
     ("oracles: smile-robust", "oracles: must be a list of names, not 'smile-robust'."),
     ("classifiers: [mine]", "classifiers: must be a mapping from name to section with keys such as file, trained or"),
     ("classifiers: {}", "(at least 1), not an empty mapping."),
@@ -158,9 +238,12 @@ SENTENCES = [
     ("classifiers: {m: {timm: a, temperature: 0}}", "classifiers.m.temperature: must be a number above 0, not 0."),
     ("training: {net: {" + RECIPE + ", noise: 2}}", "training.net.noise: must be a number from 0 to 1, not 2."),
     # No kind, or two.
-    ("dataset: {size: 64}", "dataset: a dataset has exactly one of the keys world, folder, huggingface, digits; write"),
-    ("dataset: {wrold: portraits}", "huggingface, digits; did you mean 'world' for 'wrold'?"),
-    ("dataset: {world: portraits, folder: a}", "huggingface, digits; here there are world and folder."),
+    (
+        "dataset: {size: 64}",
+        "dataset: a dataset has exactly one of the keys world, folder, huggingface, imagenet, digits; write",
+    ),
+    ("dataset: {wrold: portraits}", "huggingface, imagenet, digits; did you mean 'world' for 'wrold'?"),
+    ("dataset: {world: portraits, folder: a}", "huggingface, imagenet, digits; here there are world and folder."),
     (
         "training: {net: {dataset: {size: 3}, tasks: [a], architecture: b}}",
         "training.net.dataset: a training dataset has",
@@ -177,7 +260,10 @@ SENTENCES = [
         "networks: {judge: {trained: nett}}\ntraining: {net: {" + RECIPE + "}}",
         "networks.judge.trained: there is no 'nett'; did you mean 'net'?",
     ),
-    ("networks: {spare: {timm: a}}", "networks.spare: it is never used; name it in oracles or readers, or remove it."),
+    (
+        "networks: {spare: {timm: a}}",
+        "networks.spare: it is never used; name it in oracles, readers or evaluation, or as a ",
+    ),
     ("classifiers: {m: {timm: a, temperature: .inf}}", "classifiers.m.temperature: "),
     (
         "dataset: {world: portraits, prior: {mixture: [{weight: 0.5, set: {hat: present}}]}}",

@@ -28,9 +28,18 @@ TINY = {
     "shard_rows": 3,
     "explained_rows": 5,
     "classifiers": {"small": {"entry_point": "small.py:load", "classes": ["dark", "light"], "size": 32}},
+    "networks": {
+        "judge": {"entry_point": "small.py:load", "classes": ["dark", "light"], "size": 32, "temperature": 2.0}
+    },
+    "oracles": ["judge"],
     "saliency": {
         "fido": {"method": "fido", "objective": "ssr", "infill": "blur", "grid": 4, "masks": 2, "steps": 3},
         "random": {"method": "random"},
+    },
+    "generators": {"adm": {"file": "adm.safetensors"}},
+    "counterfactuals": {
+        "dvce": {"method": "dvce", "generator": "adm", "cone": {"helper": "small"}, "steps": 4, "skip": 1},
+        "pgd": {"method": "pgd", "iterations": 2},
     },
     "evaluation": {"infills": ["blur"]},
 }
@@ -125,9 +134,20 @@ def tiny(workflow) -> Workflow:
 
 
 def add_tiny_study(workflow: Workflow, **sections: Any) -> None:
-    """Write the study `tiny`, with some of its sections replaced, and the network that it explains."""
+    """Write the study `tiny`, with some of its sections replaced, and the networks that it is about."""
     (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
+    write_generator(workflow.folder / "adm.safetensors")
     workflow.write_study({**copy.deepcopy(TINY), **sections})
+
+
+def write_generator(path: Path, seed: int = 0) -> None:
+    """A diffusion model of 16 pixels in a file, the same each time."""
+    from pipeline.diffusion.description import Description
+    from pipeline.diffusion.file import save_model
+    from tests.diffusion.conftest import small_unet
+
+    network = small_unet(seed)
+    save_model(network.state_dict(), path, Description("unet", network.shape, {"name": "linear", "steps": 1000}))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,15 @@ from pathlib import Path
 from pipeline.commands.holder import JOBS
 
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.workflow.killed", "pipeline.stages.saliency", "pipeline.stages.score_saliency"])
+CONTEXT.set_forkserver_preload(
+    [
+        "tests.workflow.killed",
+        "pipeline.stages.counterfactuals",
+        "pipeline.stages.saliency",
+        "pipeline.stages.score_counterfactuals",
+        "pipeline.stages.score_saliency",
+    ]
+)
 
 Moment = str | None
 """started: when the stage has just begun. rows: once a batch has reached the row store, before anything else appears.

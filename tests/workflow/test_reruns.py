@@ -24,10 +24,11 @@ from pipeline.fingerprint import module_digests
 from pipeline.stages import STAGES
 from pipeline.study import load_study
 from pipeline.study.plan import Plan
+from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_table
 from tests.workflow.conftest import SMALL, TINY, Workflow, add_tiny_study
 
-STAGES_RUN = [stage for stage in STAGES if stage != "train"]  # the study trains nothing
+STAGES_RUN = [stage for stage in STAGES if stage not in TRAINED_BY]  # the study trains nothing
 KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
 FROM_SALIENCY = ["saliency", "score_saliency", "metrics", "report"]
 EDIT = "\nEDITED = True\n"
@@ -290,14 +291,18 @@ def test_a_new_method_classifier_and_image_compute_the_new_rows_alone(steps, fin
     seen_by_other = len(images) + len(changes)
     seen_anew_by_small = 1 + changes.count(images[-1])
     assert len(images) == 6 and len(set(changes)) == 6
+    # The judge sees what is new as `small` does; two classifiers and the judge then judge the others' counterfactuals.
+    judged = (2 + 12) + 12 + 12
     assert step.stored == {
-        ("predict", "logits"): seen_by_other + seen_anew_by_small,
+        ("predict", "logits"): seen_by_other + 2 * seen_anew_by_small + judged,
         ("saliency", "fido"): 6 + 1,
         ("saliency", "random"): 6 + 1,
         ("saliency", "occlusion"): 6 + 6,
+        ("counterfactuals", "dvce"): 6 + 1,
+        ("counterfactuals", "pgd"): 6 + 1,
     }
     assert step.computed["saliency"] == 7 + 7 + 12
-    assert step.computed["predict"] == step.stored["predict", "logits"]
+    assert step.computed["predict"] == seen_by_other + 2 * seen_anew_by_small and step.computed["judge"] == judged
 
 
 def test_why_tells_what_would_run_and_because_of_what(steps):

@@ -17,13 +17,14 @@ import pytest
 
 from pipeline.commands.holder import is_held, read_holder
 from pipeline.stages import STAGES
+from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_table, unpack
 from tests.workflow.conftest import add_tiny_study
 from tests.workflow.killed import run_stage
 
 RUN = [sys.executable, "-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
-STORING = ("predict", "saliency")
-TESTED = [stage for stage in STAGES if stage != "train"]  # every stage that the study tiny runs
+STORING = ("predict", "saliency", "counterfactuals", "judge")
+TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage that the study tiny runs
 SMALL = '''
 """Small, and open to mischief: files beside it make it fail where a gradient is asked for."""
 
@@ -118,7 +119,8 @@ def prepared(undisturbed, jobs, tmp_path):
     """Makes a folder as it is when a job of a stage is to run: its outputs and its rows are not there."""
 
     def prepare(stage):
-        shutil.copy2(undisturbed / "small.py", tmp_path)
+        for name in ("small.py", "adm.safetensors"):
+            shutil.copy2(undisturbed / name, tmp_path)
         shutil.copytree(undisturbed / "results", tmp_path / "results")
         for output in outputs_of(jobs[stage]):
             (tmp_path / output).unlink()
@@ -155,8 +157,8 @@ def test_a_stage_that_is_killed_leaves_nothing_torn_and_goes_on_where_it_was(
     assert results(folder) == results(undisturbed)
     if stage in STORING and moment != "started":
         asked = rows_computed(undisturbed, jobs[stage])
-        # The logits of one network are one batch, the maps of two methods are two.
-        lost = asked // 2 if (stage, moment) == ("saliency", "rows") else 0
+        # The logits of one network are one batch; two networks predict, two methods explain in each way, one judges.
+        lost = asked // 2 if stage != "judge" and moment == "rows" else 0
         assert rows_computed(folder, jobs[stage]) == lost < asked
 
 

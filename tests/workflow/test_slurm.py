@@ -16,12 +16,13 @@ from pipeline.commands.slurm import cancel_orphans
 from pipeline.stages import STAGES
 from pipeline.study import Study
 from pipeline.study.plan import Plan
+from pipeline.study.trained import TRAINED_BY
 from tests.workflow.conftest import ROOT, TINY, Workflow, add_tiny_study
 from tests.workflow.slurm import Cluster, Job, Unavailable, cluster, is_running, wait_until
 
 pytestmark = pytest.mark.slurm
 
-NETWORK_RULES = {"predict", "saliency", "score_saliency"}
+NETWORK_RULES = {"predict", "saliency", "counterfactuals", "judge", "score_saliency", "score_counterfactuals"}
 CANCELLED, LOG = "saliency_wildcards_small_001", "logs/saliency/small-001.log"
 SECONDS = 600
 WAITING = """
@@ -154,7 +155,7 @@ def test_the_same_command_runs_what_is_missing_and_nothing_else(ran):
 def test_every_job_runs_on_the_cluster_with_the_memory_and_time_that_the_study_estimates(ran):
     plan = Plan(Study.model_validate(TINY))
     asked = {rule(job): (job.memory_mb, job.minutes) for job in ran.jobs}
-    assert asked == {stage: (plan.memory(stage), plan.runtime(stage)) for stage in STAGES if stage != "train"}
+    assert asked == {stage: (plan.memory(stage), plan.runtime(stage)) for stage in STAGES if stage not in TRAINED_BY}
 
 
 def test_jobs_that_run_a_network_have_a_card_each_and_others_none(ran):

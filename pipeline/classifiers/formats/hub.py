@@ -8,7 +8,7 @@ import torch
 
 from pipeline.classifiers.architecture import create_network
 from pipeline.classifiers.entry import Entry
-from pipeline.classifiers.sources import check_digest
+from pipeline.digests import check_digest
 from pipeline.errors import UserError
 
 SECONDS_TO_ANSWER = 5
@@ -38,7 +38,7 @@ def pretrained_network(entry: Entry) -> torch.nn.Module:
             " leave channels out (images are adapted)."
         )
     if entry.sha256 is not None:
-        check_digest(entry, cached_weights(entry, network))
+        check_digest(f"classifier '{entry.name}'", cached_weights(entry, network), entry.sha256)
     return network
 
 

@@ -6,11 +6,11 @@ import numpy
 import torch
 
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, listed, require_classes
+from pipeline.classifiers.entry import Entry, require_classes
 from pipeline.classifiers.formats.shapes import InputShape, in_allowed_batches, settle
 from pipeline.classifiers.sources import existing_file, external_weights
 from pipeline.classifiers.wrap import Classifier
-from pipeline.errors import UserError
+from pipeline.errors import UserError, listed
 
 NUMBERS = {"tensor(float)": numpy.float32, "tensor(float16)": numpy.float16, "tensor(double)": numpy.float64}
 

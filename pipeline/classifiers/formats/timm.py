@@ -1,20 +1,20 @@
 """Networks of timm, with local weights or the pretrained ones of the hub."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.classifiers.architecture import HUB_NAMES, check_architecture, create_network
+from pipeline.classifiers.architecture import HUB_NAMES, check_architecture, create_network, fresh
 from pipeline.classifiers.assemble import assemble
 from pipeline.classifiers.entry import Entry, require_classes
 from pipeline.classifiers.formats.hub import pretrained_network
 from pipeline.classifiers.sources import existing_file
-from pipeline.classifiers.state import load_state, read_checkpoint
 from pipeline.classifiers.wrap import Classifier
 from pipeline.errors import UserError
+from pipeline.imagenet import short_names
+from pipeline.weights import Checkpoint, load_state, read_checkpoint
 
 
 def load(entry: Entry) -> Classifier:
@@ -27,11 +27,13 @@ def load(entry: Entry) -> Classifier:
                 f"classifier '{entry.name}': options has {option}; leave it out, the weights decide the outputs and"
                 " `channels` the input."
             )
-    network = pretrained_network(entry) if entry.checkpoint is None else local_network(entry)
+    network, checkpoint = find_network(entry)
     data = resolve_model_data_config(network, args={"img_size": entry.options.get("img_size")})
     channels = entry.channels or data["input_size"][0]
     heads = label_names(entry, network) if entry.classes is None else require_classes(entry)
     for option in ("mean", "std"):
+        if getattr(checkpoint, option) is not None:
+            data[option] = getattr(checkpoint, option)
         if getattr(entry, option) is None and len(data[option]) != channels:
             raise UserError(
                 f"classifier '{entry.name}': timm tells {option} for {len(data[option])} channels, but channels is"
@@ -42,7 +44,20 @@ def load(entry: Entry) -> Classifier:
     )
 
 
-def local_network(entry: Entry) -> torch.nn.Module:
+def find_network(entry: Entry) -> tuple[torch.nn.Module, Checkpoint]:
+    """The network with its weights: fresh ones, those of a local file, or the pretrained ones of the hub."""
+    if entry.checkpoint is not None:
+        return local_network(entry)
+    if entry.random_weights is None:
+        return pretrained_network(entry), Checkpoint({})
+    options = {**entry.options, **({} if entry.channels is None else {"in_chans": entry.channels})}
+    if entry.classes is not None:
+        options["num_classes"] = sum(len(names) for names in require_classes(entry).values())
+    with fresh(entry.random_weights):
+        return create_network(entry.name, entry.source, options), Checkpoint({})
+
+
+def local_network(entry: Entry) -> tuple[torch.nn.Module, Checkpoint]:
     """The architecture with as many outputs as the checkpoint has, and exactly its weights."""
     import timm
 
@@ -53,18 +68,19 @@ def local_network(entry: Entry) -> torch.nn.Module:
             " architecture alone, such as `timm: resnet18`."
         )
     path = existing_file(entry.name, entry.checkpoint)
-    state = read_checkpoint(entry.name, path)
+    owner = f"classifier '{entry.name}'"
+    checkpoint = read_checkpoint(owner, path)
     configuration = timm.get_pretrained_cfg(entry.source)
     options: dict[str, Any] = dict(entry.options)
-    width = output_width(configuration.classifier if configuration else None, state)
+    width = output_width(configuration.classifier if configuration else None, checkpoint.weights)
     if width is not None:
         check_width(entry, width, path)
         options["num_classes"] = width
     if entry.channels is not None:
         options["in_chans"] = entry.channels
     network = create_network(entry.name, entry.source, options)
-    load_state(entry.name, network, state, path)
-    return network
+    load_state(owner, network, checkpoint.weights, path)
+    return network, checkpoint
 
 
 def output_width(layers: str | Sequence[str] | None, state: Mapping[str, torch.Tensor]) -> int | None:
@@ -96,12 +112,7 @@ def label_names(entry: Entry, network: torch.nn.Module) -> dict[str, tuple[str, 
     subset = infer_imagenet_subset({"num_classes": network.num_classes})
     if names is None and subset is not None:
         info = ImageNetInfo(subset)
-        synsets, words = info.label_names(), info.label_descriptions()
-        # Two pairs of ImageNet classes share their words (crane, maillot); those also carry their synset.
-        often = Counter(words)
-        names = [
-            word if often[word] == 1 else f"{word} ({synset})" for word, synset in zip(words, synsets, strict=True)
-        ]
+        names = short_names(info.label_descriptions(), info.label_names())
     if names is None or len(names) != network.num_classes or entry.output is not None:
         return require_classes(entry)
     return {entry.task or "label": tuple(names)}

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.classifiers.entry import listed
-from pipeline.classifiers.sources import existing_file, file_digest
-from pipeline.classifiers.state import load_state, read_checkpoint
-from pipeline.errors import UserError
+from pipeline.classifiers.sources import existing_file
+from pipeline.digests import file_digest
+from pipeline.errors import UserError, listed
+from pipeline.weights import load_state, read_checkpoint
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ARRAY_PARTS = (
@@ -28,7 +28,7 @@ def read_weights(name: str, path: str | Path, sha256: str | None = None) -> dict
 
     sha256: what the file must have, if given. Raises UserError for a missing, altered or unsuitable file.
     """
-    return read_checkpoint(name, checked_file(name, path, sha256))
+    return read_checkpoint(f"network '{name}'", checked_file(name, path, sha256)).weights
 
 
 def read_parts(
@@ -105,7 +105,7 @@ def fitted(name: str, path: str | Path, network: torch.nn.Module, state: Mapping
     Files older than the counters of batch normalisation lack them; evaluation does not use them.
     """
     counters = {key: value for key, value in network.state_dict().items() if key.endswith("num_batches_tracked")}
-    load_state(name, network, {**counters, **state}, Path(path))
+    load_state(f"network '{name}'", network, {**counters, **state}, Path(path))
     return network.float().eval().requires_grad_(False)
 
 

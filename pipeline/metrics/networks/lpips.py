@@ -16,14 +16,14 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of images in [
 
 
 def load_lpips(
-    network: str,
     backbone: str | Path,
     *,
+    network: str = "alex",
     linear: str | Path | None = None,
     sha256: str | None = None,
     linear_sha256: str | None = None,
 ) -> "Lpips":
-    """LPIPS with network "alex" (as Vaeth et al. 2023) or "vgg" (as sigma_L), from local files.
+    """LPIPS from local files, with network "alex" (as Vaeth et al. 2023) or "vgg" (as sigma_L).
 
     backbone: torchvision's ImageNet weights, such as alexnet-owt-7be5be79.pth or vgg16-397923af.pth. linear: the
     weights of the channels, alex.pth or vgg.pth of version 0.1; None for the copy that torchmetrics brings along.

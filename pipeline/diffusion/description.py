@@ -1,0 +1,85 @@
+"""What a diffusion model is beside its weights: of the published ones by name, of ours in the file. Needs no torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.diffusion.shape import SHAPES, Shape
+from pipeline.errors import UserError, listed, nearest
+
+KEY = "diffusion"
+FIELDS = ("kind", "shape", "schedule", "predicts", "classes", "metadata")
+KINDS = ("unet", "noisy-classifier")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file of weights is; the fields are those of its header.
+
+    kind: "unet" for a diffusion model, or "noisy-classifier". schedule: {"name": ..., "steps": ...} of its training.
+    predicts: see Denoiser. classes: names of the classes of a noisy classifier, where they are known.
+    """
+
+    kind: str
+    shape: Shape
+    schedule: Mapping[str, Any]
+    predicts: str = "noise"
+    classes: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            close = nearest(str(self.kind), KINDS) or "unet"
+            raise UserError(f"there is no kind of diffusion model {self.kind!r}; use {close} ({', '.join(KINDS)})")
+
+
+PRESETS = tuple(SHAPES)
+REQUIRED = {"size", "channels", "multipliers"}
+LINEAR, COSINE = {"name": "linear", "steps": 1000}, {"name": "cosine", "steps": 1000}
+SCHEDULES = {
+    "imagenet-64-conditional": COSINE,
+    "imagenet-64-classifier": COSINE,
+    "celeba-128": {"name": "linear", "steps": 500},
+}
+"""Of the published networks that were not trained on 1,000 linear steps."""
+
+
+def published(preset: str | None, changed: Mapping[str, Any]) -> Description:
+    """What the published network of that name is, with some fields of its shape changed; or a shape without a name.
+
+    Raises UserError for a name that there is not, and for a shape that is incomplete or cannot be.
+    """
+    if preset is None and not changed.keys() >= REQUIRED:
+        raise UserError(
+            "weights alone do not say what they are of; add `preset: imagenet-256` or the name of another published"
+            " network, or its `shape` with size, channels and multipliers"
+        )
+    options = {**({} if preset is None else {"preset": preset}), **changed}
+    kind = "noisy-classifier" if preset is not None and preset.endswith("-classifier") else "unet"
+    return Description(kind, Shape.from_options(options), SCHEDULES.get(preset, LINEAR))
+
+
+def read_description(path: Path, owner: str) -> Description:
+    """What one of our files says that it is, without its weights. Raises UserError if it is not one of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UserError(f"{owner}: {path} does not exist; correct the path, or train the network first.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(KEY)
+    except SafetensorError as error:
+        raise UserError(
+            f"{owner}: {path} is not a safetensors file, or is incomplete ({error}); get it again."
+        ) from error
+    if text is None:
+        raise UserError(
+            f"{owner}: {path} has weights but no description of a diffusion model; for an official checkpoint give"
+            f" `checkpoint: {path}` with a preset such as imagenet-256 instead of `file`."
+        )
+    header = json.loads(text)
+    if missing := [field for field in FIELDS if field not in header]:
+        raise UserError(f"{owner}: the description in {path} lacks {listed(missing)}; train it again.")
+    shape = Shape.from_options(header["shape"])
+    return Description(header["kind"], shape, header["schedule"], header["predicts"], header["classes"])

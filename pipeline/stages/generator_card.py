@@ -1,0 +1,177 @@
+"""The model cards that stand beside generators that this project trained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pipeline.digests import file_digest
+from pipeline.metrics.generated import LARGEST_DEVIATION, LEAST_AGREEMENT, Quality
+
+Recipe = dict[str, Any]
+
+
+def generator_card(
+    name: str, recipe: Recipe, quality: Quality, record: dict[str, Any], weights: Path, network: nn.Module
+) -> str:
+    """Markdown: what a diffusion model is, how it was made and what its images are like.
+
+    record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
+    """
+    learned = {"noise": "the noise", "velocity": "the velocity"}[recipe["predicts"]]
+    lines = [
+        f"# {name}",
+        "",
+        f"A diffusion model that draws images of {side(recipe)} pixels, without conditions (Dhariwal & Nichol 2021).",
+        "",
+        "| | |",
+        "|---|---|",
+        *network_rows("U-Net", recipe["unet"], network),
+        f"| predicts | {learned}{' and the variance' if recipe['variance_weight'] else ''} |",
+        *training_rows(name, recipe, record, weights),
+        "",
+        f"## Gate: {quality.samples:,} images, drawn in {quality.steps} steps (DDIM)",
+        "",
+        verdict(quality),
+        *concept_tables(quality),
+        *distance_table(quality),
+        "",
+        f"`{name}.png` shows images that it draws. `{name}-neighbours.png` shows in each row the image, among those"
+        " drawn, that is nearest to a training image, then the next, each with its three nearest training images.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def guide_card(
+    name: str,
+    recipe: Recipe,
+    accuracy: list[tuple[str, float]],
+    rows: int,
+    record: dict[str, Any],
+    weights: Path,
+    network: nn.Module,
+) -> str:
+    """Markdown: what a classifier of noised images is, how it was made and how well it reads them.
+
+    accuracy: of each part of the schedule, by its name. rows: images of the split test that were read.
+    """
+    lines = [
+        f"# {name}",
+        "",
+        f"A classifier of noised images of {side(recipe)} pixels by the task `{recipe['task']}`, whose gradient guides"
+        " a diffusion model (classifier guidance; Dhariwal & Nichol 2021).",
+        "",
+        "| | |",
+        "|---|---|",
+        *network_rows("descending half of a U-Net", recipe["noisy_classifier"], network),
+        *training_rows(name, recipe, record, weights),
+        "",
+        f"## Accuracy on {rows:,} images of the split test",
+        "",
+        "Each image is noised at a step drawn from that part of the schedule.",
+        "",
+        "| noise of steps | accuracy |",
+        "|---|---|",
+        *(f"| {part} | {value:.3f} |" for part, value in accuracy),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def side(recipe: Recipe) -> str:
+    return f"{recipe['dataset']['size']} x {recipe['dataset']['size']}"
+
+
+def network_rows(kind: str, shape: dict[str, Any], network: nn.Module) -> list[str]:
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return [
+        f"| architecture | {kind} of guided diffusion {json.dumps(shape, sort_keys=True)} |",
+        f"| parameters | {parameters:,}, stored as float16 |",
+    ]
+
+
+def training_rows(name: str, recipe: Recipe, record: dict[str, Any], weights: Path) -> list[str]:
+    """What cards of all kinds say of how the weights came about."""
+    dataset = json.dumps(recipe["dataset"], sort_keys=True)
+    return [
+        f"| schedule | {recipe['schedule']['name']}, {recipe['schedule']['steps']:,} steps |",
+        f"| data | {dataset}, split train, {record['images']:,} images |",
+        f"| optimiser | AdamW, {recipe['steps']:,} steps of {recipe['batch_size']}, rate {recipe['learning_rate']:g},"
+        f" weights averaged with decay {recipe['average']:g} |",
+        f"| mirrored | {'half of the images' if recipe['flips'] else 'none'} |",
+        f"| seed | {recipe['seed']} |",
+        f"| command | `make train NETWORK={name} STUDY=...` with the study of this recipe (`suite` if it ships) |",
+        f"| time, device | {spent(record)} |",
+        f"| sha256 | `{file_digest(weights)}` |",
+    ]
+
+
+def spent(record: dict[str, Any]) -> str:
+    if record["seconds"] is None:
+        return "not noted"
+    return f"{record['seconds']:,.0f} s of training" + (f", {record['device']}" if record["device"] else "")
+
+
+def verdict(quality: Quality) -> str:
+    """Whether the gate is passed, in words."""
+    if quality.passes is None:
+        return "No readers were named, so nothing is said of what the images show."
+    two = any(figures.agreement is not None for figures in quality.concepts.values())
+    demanded = [f"the readers agree on at least {LEAST_AGREEMENT:.0%} of the images"] if two else []
+    demanded += [f"every value is as frequent as in the training images to {LARGEST_DEVIATION * 100:g} points"]
+    asked = " and ".join(demanded)
+    if quality.passes:
+        return f"Passed: of every concept {asked}."
+    failed = [name for name, figures in quality.concepts.items() if not figures.passes]
+    return f"Not passed: it is asked that of every concept {asked}; this does not hold of {', '.join(failed)}."
+
+
+def concept_tables(quality: Quality) -> list[str]:
+    """What the readers see: their agreement, and how frequent each value is."""
+    if not quality.concepts:
+        return []
+    readers = list(dict.fromkeys(reader for figures in quality.concepts.values() for reader in figures.shares))
+    lines = ["", "| concept | readers agree | largest deviation | passes |", "|---|---|---|---|"]
+    for name, figures in quality.concepts.items():
+        agreed = "one reader" if figures.agreement is None else f"{figures.agreement:.1%}"
+        passed = "yes" if figures.passes else "no"
+        lines.append(f"| {name} | {agreed} | {figures.deviation * 100:.1f} points | {passed} |")
+    lines += [
+        "",
+        "Share of the images with each value, corrected for what the reader confuses on real images of the split test:",
+        "",
+        f"| concept | value | training images | {' | '.join(readers)} |",
+        "|---|---|---|" + "---|" * len(readers),
+    ]
+    for name, figures in quality.concepts.items():
+        for index, value in enumerate(figures.values):
+            read = [f"{figures.shares[reader][index]:.1%}" if reader in figures.shares else "" for reader in readers]
+            lines.append(f"| {name} | {value} | {figures.expected[index]:.1%} | {' | '.join(read)} |")
+    return lines
+
+
+def distance_table(quality: Quality) -> list[str]:
+    """How near the images are to training images, beside real ones that were not trained on, and how like real ones."""
+    spaces = {"pixels": quality.pixels}
+    if quality.features is not None:
+        spaces[f"features of {quality.network}"] = quality.features
+    lines = [
+        "",
+        "Median distance to the nearest training image (root mean square), beside that of real images of the split"
+        " test; and the share of the drawn images that are nearer than the nearest 1 % of those. About 1 % is expected"
+        " of images that are no copies.",
+        "",
+        "| distance in | drawn | real | nearer than 1 % |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {space} | {near.median[0]:.4f} | {near.median[1]:.4f} | {near.nearer:.1%} |"
+        for space, near in spaces.items()
+    ]
+    if quality.kernel_distance is not None:
+        lines += [
+            "",
+            f"Kernel distance in the features of {quality.network}, to real images of the split test:"
+            f" {quality.kernel_distance:.5f}; of as many training images: {quality.kernel_control:.5f}.",
+        ]
+    return lines

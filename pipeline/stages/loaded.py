@@ -1,0 +1,48 @@
+"""The networks and generators of a job, on its device: each is loaded when it is first asked for, and once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.classifiers.load import load_classifier
+from pipeline.classifiers.wrap import Classifier
+from pipeline.device import place
+from pipeline.diffusion.denoiser import Denoiser
+from pipeline.diffusion.load import load_generator
+from pipeline.diffusion.roles import check_same_size, check_unconditional
+from pipeline.diffusion.unet import NoisyClassifier
+from pipeline.stages.common import Job
+
+
+class Networks:
+    """What a stage's options name. options: with `networks`, `generators` and `seed`. account: of the job."""
+
+    def __init__(self, options: Mapping[str, Any], account: Job):
+        self.options = options
+        self.account = account
+        self.loaded: dict[str, Any] = {}
+
+    def classifier(self, name: str) -> Classifier:
+        if name not in self.loaded:
+            with self.account.clock("load"):
+                network = load_classifier(name, self.options["networks"][name], seed=self.options["seed"])
+                self.loaded[name] = place(network, self.account.device)
+        return self.loaded[name]
+
+    def denoiser(self, name: str) -> Denoiser:
+        """The diffusion model of that name. Raises UserError for one that must be told a class."""
+        if name not in self.loaded:
+            with self.account.clock("load"):
+                denoiser = load_generator(name, self.options["generators"][name], "unet")
+                place(denoiser.network, self.account.device)
+            check_unconditional(f"generator '{name}'", denoiser.network.shape)
+            self.loaded[name] = denoiser
+        return self.loaded[name]
+
+    def guide(self, name: str, denoiser: Denoiser) -> NoisyClassifier:
+        """The classifier of noised images of that name. Raises UserError where it takes images of another size."""
+        if (key := f"guide {name}") not in self.loaded:
+            with self.account.clock("load"):
+                guide = load_generator(name, self.options["generators"][name], "noisy-classifier")
+                self.loaded[key] = place(guide, self.account.device)
+        check_same_size(f"guide '{name}'", self.loaded[key].shape, denoiser.network.shape)
+        return self.loaded[key]

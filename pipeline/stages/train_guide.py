@@ -1,0 +1,82 @@
+"""Train a classifier of noised images of the study and write its weights with a model card."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.costs import device_name
+from pipeline.device import in_batches, pick_device
+from pipeline.diffusion.description import Description
+from pipeline.diffusion.file import load_model, save_model
+from pipeline.diffusion.schedule import Schedule, full_schedule
+from pipeline.diffusion.shape import Shape
+from pipeline.diffusion.train import Progress, Recipe, noised_at
+from pipeline.diffusion.train import train_guide as follow
+from pipeline.diffusion.unet import NoisyClassifier
+from pipeline.files import appearing
+from pipeline.fingerprint import digest
+from pipeline.noise import Noise
+from pipeline.stages.generator_card import guide_card
+from pipeline.stages.resumable import progress_file, train_resumably
+from pipeline.stages.train_generator import RECIPE
+from pipeline.stages.training_data import TrainingData, read_training_data
+
+PARTS, BATCH = 10, 128
+PURPOSE = "test"
+
+
+def train_guide(name: str, options: str, weights: Path, card: Path) -> None:
+    """Train on the split `train`, from where an earlier attempt was stopped; measure on the split `test`."""
+    chosen = json.loads(options)
+    labelled = {**chosen, "tasks": [chosen["task"]], "relabel": None}
+    seen = read_training_data(labelled, "train", chosen["rows"], as_trained=True)
+    tested = read_training_data(labelled, "test", chosen["tested"], as_trained=True)
+    described = describe(chosen, seen.heads[chosen["task"]])
+    torch.manual_seed(chosen["seed"])
+    network = NoisyClassifier(described.shape).to(pick_device())
+    recipe = Recipe(**{key: chosen[key] for key in RECIPE})
+    progress = Progress(network, recipe, chosen["seed"], identity=digest(chosen))
+    schedule, path = full_schedule(**described.schedule), progress_file(weights)
+    averaged = train_resumably(
+        name,
+        progress,
+        path,
+        lambda after_step: follow(progress, seen.images, seen.labels[:, 0], schedule, after_step=after_step),
+    )
+    save_model(averaged, weights, described, metadata={"training": chosen})
+    network, _ = load_model(weights, f"generator '{name}'")
+    accuracy = measure(network.to(pick_device()), tested, schedule, chosen["seed"])
+    told = {"seconds": round(progress.seconds), "device": device_name(pick_device()), "images": len(seen.images)}
+    with appearing(card) as hidden:
+        text = guide_card(name, chosen, accuracy, len(tested.images), told, weights, network)
+        hidden.write_text(text, encoding="utf-8")
+    path.unlink(missing_ok=True)
+
+
+def describe(recipe: dict[str, Any], classes: tuple[str, ...]) -> Description:
+    """What the weights of a recipe are of."""
+    size = recipe["dataset"]["size"]
+    shape = Shape.from_options({**recipe["noisy_classifier"], "size": size, "out_channels": len(classes)})
+    return Description("noisy-classifier", shape, recipe["schedule"], classes=classes)
+
+
+def measure(network: nn.Module, tested: TrainingData, schedule: Schedule, seed: int) -> list[tuple[str, float]]:
+    """Share of images that are read right, for each part of the schedule from the cleanest to the noisiest."""
+    noise = Noise(seed, [f"test-{index:06d}" for index in range(len(tested.images))], PURPOSE)
+    fresh, places = noise.normal(0, tested.images.shape[1:]), noise.uniform(1, ())
+    accuracy = []
+    for part in range(min(PARTS, len(schedule))):
+        low, high = (len(schedule) * edge // min(PARTS, len(schedule)) for edge in (part, part + 1))
+        steps = (low + places * (high - low)).long()
+
+        def read(images: Tensor, fresh: Tensor, steps: Tensor) -> Tensor:
+            with torch.no_grad():
+                _, noised, timesteps = noised_at(steps.cpu(), images.float() / 127.5 - 1, fresh, schedule)
+                return network(noised, timesteps).argmax(1)
+
+        found = in_batches(read, tested.images, fresh, steps, batch_size=BATCH, device=pick_device())
+        accuracy.append((f"{low:,} to {high - 1:,}", float((found == tested.labels[:, 0]).float().mean())))
+    return accuracy

@@ -1,0 +1,139 @@
+"""Whether the methods of a study fit its classifiers, as far as that is known before anything runs.
+
+What is only known once a network is loaded is refused then, by the method itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.diffusion.roles import check_kind, check_same_size, check_unconditional
+from pipeline.errors import UserError, alternatives, listed, nearest
+from pipeline.explain.evaluations import spent_per_image
+from pipeline.explain.pairs import targets_by_class
+from pipeline.explain.passes import Count, passes_per_counterfactual
+from pipeline.study import EXPLAINING
+from pipeline.study.counterfactuals import CounterfactualMethod
+from pipeline.study.heads import classes_of, description_of
+from pipeline.study.method import Method
+from pipeline.study.plan import Plan
+from pipeline.study.targets import BY_TABLE, near_and_far, pairs_of
+from pipeline.worlds import load_world
+
+SIDE = 32  # pixels; of any size, a method needs gradients or does not
+KINDS = {"generator": "unet", "guide": "noisy-classifier"}
+LIMIT = "or say by `classifiers` which classifiers the method explains"
+
+
+def check_methods(plan: Plan) -> None:
+    """Raise UserError for a method that cannot explain a classifier, or be run with what it names."""
+    for section in EXPLAINING:
+        for name, method in getattr(plan.study, section).items():
+            for classifier in filter(method.explains, plan.study.classifiers):
+                check_gradients(plan, f"{section}.{name}", method, classifier)
+    for name, method in plan.study.counterfactuals.items():
+        check_generators(plan, f"counterfactuals.{name}", method)
+        check_immutable(plan, f"counterfactuals.{name}.immutable", getattr(method, "immutable", []))
+        for classifier in filter(method.explains, plan.study.classifiers):
+            check_classes(plan, name, method, classifier)
+
+
+def check_gradients(plan: Plan, where: str, method: Method, classifier: str) -> None:
+    entry = plan.entry(classifier)
+    if needs_gradients(method) and ("onnx" in entry or entry.get("differentiable") is False):
+        raise UserError(
+            f"{where}: {method.method} needs gradients and classifier '{classifier}' gives none (it is a black box);"
+            f" load the network in another format, {LIMIT}."
+        )
+
+
+def needs_gradients(method: Method) -> bool:
+    """Whether it sends gradients through the classifier that it explains."""
+    if isinstance(method, CounterfactualMethod):
+        return passes_per_counterfactual(method.method, method.options()).get("classifier", Count()).with_backward > 0
+    return spent_per_image(method.method, method.options(), SIDE, SIDE).with_backward > 0
+
+
+def check_generators(plan: Plan, where: str, method: CounterfactualMethod) -> None:
+    named = {role: name for role in KINDS if (name := getattr(method, role, None))}
+    owners = {role: f"{where}.{role}: generator '{name}'" for role, name in named.items()}
+    known = {role: description for role, name in named.items() if (description := description_of(plan, name))}
+    for role, description in known.items():
+        check_kind(owners[role], description.kind, KINDS[role])
+    if walked := known.get("generator"):
+        check_unconditional(owners["generator"], walked.shape)
+        if method.steps > walked.schedule["steps"]:
+            raise UserError(
+                f"{where}.steps is {method.steps}, and generator '{method.generator}' was trained on"
+                f" {walked.schedule['steps']} steps; use 1 to {walked.schedule['steps']}."
+            )
+        if "guide" in known:
+            check_same_size(owners["guide"], known["guide"].shape, walked.shape)
+
+
+def check_classes(plan: Plan, name: str, method: CounterfactualMethod, classifier: str) -> None:
+    """What depends on the classes of a classifier, where they are known."""
+    where, heads = f"counterfactuals.{name}", classes_of(plan, classifier)
+    if len(heads) != 1:
+        return
+    ((task, classes),) = heads.items()
+    check_target(where, name, method, classifier, task, classes)
+    if classes is None:
+        return
+    cone = getattr(method, "cone", None)
+    if cone is not None:
+        check_helper(plan, where, cone.helper, classifier, task, classes)
+    if getattr(method, "guide", None):
+        check_guide(plan, where, method.guide, classifier, classes)
+
+
+def check_target(
+    where: str, name: str, method: CounterfactualMethod, classifier: str, task: str, classes: Sequence[str] | None
+) -> None:
+    pairs = pairs_of(name, method)
+    if pairs in BY_TABLE:
+        tables = near_and_far([method])
+        if task not in tables:
+            raise UserError(
+                f"{where}.target: {pairs} classes are known of the tasks {listed(tables)}, and {classifier} judges"
+                f" {task}; name a table of your own, such as {{table: targets.csv}}, {LIMIT}."
+            )
+        pairs = tables[task][pairs]
+    if isinstance(pairs, dict) and classes is not None:
+        targets_by_class(pairs, classes, f"{where}.target: {classifier}")
+
+
+def check_helper(plan: Plan, where: str, helper: str, classifier: str, task: str, classes: Sequence[str]) -> None:
+    heads = classes_of(plan, helper)
+    if not heads or None in heads.values():
+        return
+    if len(heads) > 1 or list(*heads.values()) != list(classes):
+        raise UserError(
+            f"{where}.cone.helper: '{helper}' judges {alternatives(heads)} with the classes"
+            f" {listed(next(iter(heads.values())))}, and classifier '{classifier}' judges {task} with"
+            f" {listed(classes)}; name a robust classifier with the same classes in the same order, {LIMIT}."
+        )
+
+
+def check_guide(plan: Plan, where: str, guide: str, classifier: str, classes: Sequence[str]) -> None:
+    described = description_of(plan, guide)
+    told = described and described.classes
+    if told is not None and list(told) != list(classes):
+        raise UserError(
+            f"{where}.guide: '{guide}' tells {listed(told)} apart, and classifier '{classifier}' has the classes"
+            f" {listed(classes)}; name a guide that was trained with the same classes, {LIMIT}."
+        )
+
+
+def check_immutable(plan: Plan, where: str, parts: Sequence[str]) -> None:
+    """Where the parts of images are known: all concepts of a world, and what the masks of a folder are of."""
+    if not parts or getattr(plan.study.dataset, "masks", None):
+        return
+    if not plan.has_truth:
+        raise UserError(f"{where}: nothing is known of the parts of these images; leave it out, or use a world.")
+    known = [concept.name for concept in load_world(plan.study.dataset.world).concepts]
+    for part in parts:
+        if part not in known:
+            close = nearest(part, known)
+            hint = f"did you mean '{close}'?" if close else f"there are {', '.join(known)}."
+            raise UserError(f"{where}: the images have no part '{part}'; {hint}")

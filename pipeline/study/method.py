@@ -1,0 +1,60 @@
+"""What all methods of a study share: sweeps over their options, and the classifiers that they explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.study.section import Name, Section
+from pipeline.study.words import plain
+
+
+class Method(Section):
+    """A method under a name of its own: two entries may use one method with other options."""
+
+    vary: dict[str, list[Any] | dict[str, Any]] = Field(
+        {},
+        description="Options with a list of values, or with a mapping from words to values: one entry is made of each"
+        " value, named after it or by its word.",
+    )
+    classifiers: list[Name] | None = Field(
+        None, min_length=1, description="Which classifiers of the study it explains; all if nothing is said."
+    )
+
+    def explains(self, classifier: str) -> bool:
+        """Whether it explains that classifier of the study."""
+        return self.classifiers is None or classifier in self.classifiers
+
+    def options(self) -> dict[str, Any]:
+        """What decides an explanation: all keys but those that make entries of it or choose classifiers."""
+        return self.model_dump(mode="json", exclude={"vary", "classifiers"})
+
+
+def expand_sweeps(methods: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a named entry of each value that a method varies: `fido: {vary: {masks: [2, 4]}}` is fido-masks-2 and -4.
+
+    Of a mapping, the words stand in the names: `dvce: {vary: {cone: {cone: {...}, free: null}}}` is dvce-cone and
+    dvce-free. Entries that are not what they should be stay as they are, for whoever checks them.
+    """
+    entries: dict[str, Any] = {}
+    for name, method in methods.items():
+        varied = method.get("vary") if isinstance(method, dict) else None
+        if not isinstance(varied, dict) or not all(isinstance(each, list | dict) and each for each in varied.values()):
+            entries[name] = method
+            continue
+        fixed = {key: value for key, value in method.items() if key != "vary"}
+        for chosen in product(*(list(named_values(key, values)) for key, values in varied.items())):
+            options = {key: value for key, (_, value) in zip(varied, chosen, strict=True)}
+            entries["-".join([str(name), *(word for word, _ in chosen)])] = {**fixed, **options}
+    return entries
+
+
+def named_values(key: str, values: list[Any] | dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values of an option that varies, each with what stands for it in the name of its entry."""
+    if isinstance(values, dict):
+        yield from ((str(word), value) for word, value in values.items())
+    else:
+        yield from ((f"{key}-{plain(value)}", value) for value in values)

@@ -1,0 +1,101 @@
+"""What the workflow needs to know of the networks and generators that a study trains: files, options, dependencies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError, nearest
+from pipeline.study import SHIPPED, Study
+from pipeline.study.generators import Generator
+from pipeline.study.networks import Network, Training
+from pipeline.study.section import Section
+from pipeline.study.training import GeneratorTraining, GuideTraining, recipes
+
+RESOURCES = Path("resources")
+TRAINED, TRAINED_GENERATORS = RESOURCES / "classifiers", RESOURCES / "generators"
+LOCAL_FILES = ("file", "noisy_classifier", "torch_export", "torchscript", "onnx")
+TRAINED_BY: dict[str, type[Section]] = {
+    "train": Training,
+    "train_generator": GeneratorTraining,
+    "gate": GeneratorTraining,
+    "train_guide": GuideTraining,
+}
+"""The stages that follow recipes; they run where their files are missing or another recipe is, never for new code."""
+
+
+def trained_file(name: str, ending: str = "safetensors") -> str:
+    """Where a network that a study trains is written; its model card ends in md."""
+    return str(TRAINED / f"{name}.{ending}")
+
+
+def trained_generator_file(name: str, ending: str = "safetensors") -> str:
+    """Where a generator that a study trains is written; its model card ends in md, images that it draws in png."""
+    return str(TRAINED_GENERATORS / f"{name}.{ending}")
+
+
+def trained_by(study: Study, stage: str) -> list[str]:
+    """Names of the recipes that a stage follows."""
+    return recipes(study.training, TRAINED_BY[stage])
+
+
+def trained_files(study: Study, *names: str) -> list[str]:
+    """What the training of some recipes, or of all, writes last: the weights, or what is measured of a diffusion model.
+
+    Raises UserError for a name that the study has no recipe of.
+    """
+    for name in names:
+        if name not in study.training:
+            close = nearest(name, study.training)
+            known = f"there are {', '.join(study.training)}." if study.training else "its section training is empty."
+            hint = f"did you mean '{close}'?" if close else known
+            raise UserError(f"the study {study.study} has no recipe '{name}' in its section training; {hint}")
+    endings = {
+        **dict.fromkeys(trained_by(study, "gate"), "md"),
+        **dict.fromkeys(trained_by(study, "train_guide"), "safetensors"),
+    }
+    return [
+        trained_generator_file(name, endings[name]) if name in endings else trained_file(name)
+        for name in names or study.training
+    ]
+
+
+def training_options(study: Study, stage: str, name: str) -> dict[str, Any]:
+    """Exactly the options that decide what a stage writes for a recipe."""
+    recipe = study.training[name]
+    if stage == "gate":
+        recipe_alone = recipe.model_dump(mode="json", exclude={"gate"})
+        return {"recipe": recipe_alone, "gate": recipe.gate.model_dump(mode="json"), "networks": measuring(study, name)}
+    return recipe.model_dump(mode="json", exclude={"gate"})
+
+
+def measuring(study: Study, generator: str) -> dict[str, dict[str, Any]]:
+    """How the networks are loaded that measure a trained diffusion model, by name; one that ships comes first."""
+    gate = study.training[generator].gate
+    defined = {**study.networks, **study.classifiers}
+    entries = {}
+    for name in [*gate.readers, *([gate.features] if gate.features else [])]:
+        shipped = SHIPPED / f"{name}.safetensors"
+        entries[name] = {"file": str(shipped)} if shipped.exists() else loaded(defined[name])
+    return entries
+
+
+def measuring_files(study: Study, generator: str) -> list[str]:
+    """Local files of the networks that measure a trained diffusion model."""
+    return [file for entry in measuring(study, generator).values() for file in network_files(entry)]
+
+
+def loaded(section: Network | Generator) -> dict[str, Any]:
+    """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
+    entry = section.model_dump(mode="json", exclude_none=True)
+    if "trained" in entry:
+        file = trained_generator_file if isinstance(section, Generator) else trained_file
+        entry["file"] = file(entry.pop("trained"))
+    return entry
+
+
+def network_files(entry: dict[str, Any]) -> list[str]:
+    """Local files that a network is read from."""
+    script = entry.get("entry_point", "").rpartition(":")[0]
+    named = [entry.get(kind) for kind in (*LOCAL_FILES, "checkpoint")]
+    return [file for file in [*named, script if script.endswith(".py") else None] if file]

@@ -1,0 +1,118 @@
+"""The section `training`: recipes of classifiers, of diffusion models, and of classifiers of noised images."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.diffusion.shape import Shape
+from pipeline.errors import UserError
+from pipeline.study.datasets import TrainingDataset
+from pipeline.study.generators import NoiseSchedule
+from pipeline.study.networks import Training
+from pipeline.study.section import Name, Section, Share, chosen_by_key
+
+COLOURS = 3  # channels of the images of every study
+
+
+class UNetShape(Section):
+    """The size of a U-Net of guided diffusion (Dhariwal & Nichol 2021), or of the descending half of one."""
+
+    channels: int = Field(ge=32, description="Channels of a level whose multiplier is 1.")
+    multipliers: list[float] = Field(
+        min_length=1,
+        description="Channels of each level, as multiples; each level has half the side of the one before.",
+    )
+    blocks: int = Field(2, ge=1, description="Residual blocks of a level.")
+    attention: list[int] = Field([32, 16, 8], description="Sides in pixels of the feature maps with attention.")
+    head_channels: int = Field(64, ge=1, description="Channels of an attention head.")
+    dropout: Share = Field(0.0, description="Share of features left out in training.")
+
+    def shape(self, size: int, out_channels: int) -> Shape:
+        """The shape of a network for images of that side. Raises UserError for one that cannot be."""
+        return Shape.from_options({**self.model_dump(), "size": size, "out_channels": out_channels})
+
+
+class DiffusionTraining(Section):
+    """What recipes of diffusion models and of their guides share; gives weights in our own format and a model card."""
+
+    dataset: TrainingDataset = Field(description="Where the images come from; its split `train` is used.")
+    rows: int | None = Field(None, ge=32, description="Number of training images; all there are if nothing is said.")
+    schedule: NoiseSchedule = Field(NoiseSchedule(), description="The noise that images get.")
+    steps: int = Field(3000, ge=1, description="Optimiser steps.")
+    batch_size: int = Field(32, ge=2, description="Images per step.")
+    learning_rate: float = Field(1.2e-3, gt=0, description="Highest learning rate of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
+    average: float = Field(0.998, ge=0, lt=1, description="Decay of the moving average of the weights that is kept.")
+    flips: bool = Field(False, description="Mirror half of the images; not where left and right mean something.")
+    seed: int = Field(1, ge=0, description="Seed of the data, the first weights and the order of the images.")
+
+    @property
+    def network(self) -> UNetShape:
+        return next(getattr(self, key) for key in ("unet", "noisy_classifier") if hasattr(self, key))
+
+    @model_validator(mode="after")
+    def fit_the_images(self) -> DiffusionTraining:
+        if self.dataset.size is None:
+            raise PydanticCustomError(
+                "size", "the images of `dataset` have sizes of their own; set its size, such as 64", {}
+            )
+        try:
+            self.network.shape(self.dataset.size, COLOURS)
+        except UserError as error:
+            raise PydanticCustomError("shape", "{reason}", {"reason": str(error)}) from None
+        return self
+
+
+class Gate(Section):
+    """How a trained diffusion model is measured, for its model card, on images that it draws."""
+
+    samples: int = Field(2000, ge=2, description="Images drawn.")
+    steps: int = Field(50, ge=1, description="Steps of drawing (DDIM).")
+    readers: list[Name] = Field(
+        [], description="Networks that say what the images show: shipped, or of this study. They must agree."
+    )
+    features: Name | None = Field(
+        None, description="Network in whose features images are compared too: shipped, or of this study."
+    )
+
+
+class GeneratorTraining(DiffusionTraining):
+    """How a diffusion model is trained: it learns to draw images like those of the dataset."""
+
+    unet: UNetShape = Field(description="The network.")
+    predicts: Literal["noise", "velocity"] = Field(
+        "velocity", description="What the network predicts: the noise, as published, or the velocity."
+    )
+    variance_weight: float = Field(
+        1.0, ge=0, description="Weight of the variational bound that the variance is learned by; 0 learns none."
+    )
+    gate: Gate = Field(Gate(), description="How the result is measured.")
+
+
+class GuideTraining(DiffusionTraining):
+    """How a classifier of noised images is trained, whose gradient guides a diffusion model (classifier guidance)."""
+
+    noisy_classifier: UNetShape = Field(description="The network: the descending half of a U-Net.")
+    task: str = Field(description="Task to learn.")
+    tested: int = Field(2000, ge=1, description="Images of the split `test` for the figures of the model card.")
+
+
+RECIPES: dict[str, type[Section]] = {
+    "architecture": Training,
+    "unet": GeneratorTraining,
+    "noisy_classifier": GuideTraining,
+}
+Recipe = Annotated[
+    Annotated[Training, Tag("architecture")]
+    | Annotated[GeneratorTraining, Tag("unet")]
+    | Annotated[GuideTraining, Tag("noisy_classifier")],
+    chosen_by_key(RECIPES, "a recipe"),
+]
+
+
+def recipes(training: dict[str, Any], *kinds: type[Section]) -> list[str]:
+    """Names of the recipes of these kinds."""
+    return [name for name, recipe in training.items() if isinstance(recipe, kinds)]

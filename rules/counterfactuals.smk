@@ -1,0 +1,34 @@
+rule counterfactuals:
+    input:
+        images=plan.part("images", "sample"),
+        predictions=plan.part("predictions", "predict"),
+        all_predictions=lambda wildcards: plan.confusions(wildcards.classifier),
+        weights=lambda wildcards: ancient(
+            plan.weights(*plan.networks_for(wildcards.classifier))
+        ),
+        identities=lambda wildcards: [
+            plan.identity(name) for name in plan.networks_for(wildcards.classifier)
+        ],
+    output:
+        counterfactuals=plan.part("counterfactuals", "counterfactuals/{classifier}"),
+    log:
+        plan.log("counterfactuals/{classifier}-{shard}"),
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=memory("counterfactuals"),
+        runtime=runtime("counterfactuals"),
+    params:
+        options=plan.options("counterfactuals"),
+        code=plan.code("counterfactuals"),
+        rows=lambda wildcards: plan.explained_rows(wildcards.shard),
+        before=lambda wildcards: plan.rows_before(wildcards.shard),
+        store=plan.store,
+    shell:
+        "python -m pipeline counterfactuals --options {params.options:q} --code {params.code} --rows {params.rows}"
+        " --before {params.before} --classifier {wildcards.classifier} --images {input.images}"
+        " --predictions {input.predictions} --all-predictions {input.all_predictions}"
+        " --identities {input.identities} --store {params.store}"
+        " --counterfactuals {output.counterfactuals} 2> {log}"

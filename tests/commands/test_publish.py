@@ -1,0 +1,80 @@
+"""A generator made of weights that were trained elsewhere."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from pipeline.commands.publish import publish
+from pipeline.diffusion.load import load_generator
+from pipeline.diffusion.train import Progress, Recipe
+from pipeline.diffusion.unet import UNet
+from pipeline.errors import UserError
+from pipeline.stages.train_generator import describe
+from pipeline.study import load_study
+
+SHAPE = {"channels": 32, "multipliers": [1, 1], "blocks": 1, "attention": [], "head_channels": 32}
+STUDY = {
+    "study": "mine",
+    "dataset": {"digits": "scikit-learn"},
+    "classifiers": {"reads": {"trained": "reads"}},
+    "training": {
+        "reads": {"dataset": {"digits": "scikit-learn"}, "tasks": ["digit"], "architecture": "resnet18"},
+        "draws": {
+            "dataset": {"digits": "scikit-learn", "size": 8},
+            "rows": 32,
+            "unet": SHAPE,
+            "schedule": {"steps": 25},
+            "gate": {"samples": 300, "steps": 2},
+        },
+    },
+}
+
+
+@pytest.fixture
+def study(tmp_path) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(STUDY))
+    return str(path)
+
+
+def test_weights_trained_elsewhere_become_a_generator_with_a_card(study, tmp_path):
+    recipe = load_study(study).training["draws"].model_dump(mode="json")
+    network = UNet(describe(recipe).shape)
+    progress = Progress(network, Recipe(), 1)
+    progress.averaged["out.2.bias"] += 0.25
+    progress.save(tmp_path / "elsewhere.pt")
+    folder = tmp_path / "generators"
+    publish("draws", tmp_path / "elsewhere.pt", study, folder, samples=8, seconds=3600.0)
+    names = ["draws-neighbours.png", "draws.md", "draws.png", "draws.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    loaded = load_generator("draws", {"file": str(folder / "draws.safetensors")})
+    assert loaded.network.out[2].bias.tolist() == [0.25] * 6
+    card = (folder / "draws.md").read_text(encoding="utf-8")
+    assert "8 images, drawn in 2 steps" in card and "| time, device | 3,600 s of training |" in card
+    assert "No readers were named" in card
+    again = folder / "again"
+    publish("draws", folder / "draws.safetensors", study, again, samples=8, seconds=3600.0)
+    assert (again / "draws.safetensors").read_bytes() == (folder / "draws.safetensors").read_bytes()
+
+
+def test_weights_of_another_recipe_are_refused_and_leave_nothing(study, tmp_path):
+    torch.save({"out.2.bias": torch.zeros(6)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match=r"generator 'draws': the weights in .*other\.pt do not fit the architecture"):
+        publish("draws", tmp_path / "other.pt", study, tmp_path / "generators")
+    assert not (tmp_path / "generators").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "sentence"),
+    [
+        ("draw", "a.pt", "has no recipe 'draw' in its section training; did you mean 'draws'?"),
+        ("reads", "a.pt", "reads is no diffusion model; publish one of draws."),
+        ("draws", "gone.pt", "gone.pt does not exist; give the file of the weights with --state."),
+    ],
+)
+def test_what_cannot_be_published_is_told_in_one_sentence(study, tmp_path, name, state, sentence):
+    with pytest.raises(UserError) as caught:
+        publish(name, Path(state), study, tmp_path)
+    assert sentence in str(caught.value)

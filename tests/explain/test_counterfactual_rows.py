@@ -1,0 +1,113 @@
+"""A counterfactual never depends on the images beside it: every registered method.
+
+At one batch size it is the same to the last bit in whichever shard, order and company it is made, and in a short batch.
+At other batch sizes it agrees up to the bound of its method, which `benchmarks/batch_size.py` measures.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+import torch
+
+from pipeline.explain import COUNTERFACTUALS, load_explainer
+from pipeline.explain.counterfactuals import Counterfactuals
+from pipeline.noise import Noise
+from tests.explain.guiding import other_classifier, tiny_denoiser, tiny_guide
+from tests.explain.planted import conv_classifier, random_images
+
+IMAGES, ROWS = 7, 24
+OTHER_ROWS = (1, 3, 8)
+SHARDS = (range(4), range(4, IMAGES))
+SHUFFLED = [5, 2, 0, 6, 1, 4, 3]
+STAYING = [0, 4, 6]  # while strangers take the places of the others
+WALK = {"steps": 8, "skip": 4}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """options: of the method, tiny. bound: of the largest change of a value at another batch size."""
+
+    options: Callable[[], dict]
+    bound: float
+
+
+SETTINGS = {
+    "classifier-guidance": Setting(lambda: {**WALK, "guide": tiny_guide()}, 1e-5),
+    "blended": Setting(lambda: {**WALK, "l2_weight": 50.0}, 1e-5),
+    "dvce": Setting(lambda: {**WALK, "helper": other_classifier(), "augmentations": 2}, 1e-5),
+    "vaeth": Setting(lambda: {**WALK, "helper": other_classifier()}, 1e-5),
+    "dime": Setting(lambda: {"steps": 8, "start": 3, "scales": [1.0, 4.0]}, 1e-5),
+    "ace": Setting(lambda: {"start": 2, "iterations": 3, "threshold": 0.05, "dilation": 3}, 1e-5),
+    "svce": Setting(lambda: {"iterations": 4, "radius": 4.0}, 1e-5),
+    "pgd": Setting(lambda: {"iterations": 3}, 1e-5),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Rounding is that of one number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def setting_of(method) -> Setting:
+    if method not in SETTINGS:
+        pytest.fail(f"the method {method!r} has no entry in SETTINGS; give it tiny options and a measured bound")
+    return SETTINGS[method]
+
+
+def make(method, order, *, images=None, rows=ROWS) -> Counterfactuals:
+    """Counterfactuals of the images at these places, each with its own target, sample and noise."""
+    order = list(order)
+    return load_explainer(method, "counterfactuals")(
+        conv_classifier(),
+        (random_images(IMAGES) if images is None else images)[order],
+        torch.tensor([place % 3 for place in order]),
+        denoiser=tiny_denoiser(),
+        noise=Noise(11, [f"image-{place}" for place in order], method, [place % 2 for place in order]),
+        batch_size=rows,
+        **setting_of(method).options(),
+    )
+
+
+@cache
+def together(method) -> Counterfactuals:
+    """All images at once; made once for all tests."""
+    return make(method, range(IMAGES))
+
+
+def test_every_registered_method_is_tested_here():
+    for method in COUNTERFACTUALS:
+        setting_of(method)
+    assert set(SETTINGS) == set(COUNTERFACTUALS)
+
+
+@pytest.mark.parametrize("method", COUNTERFACTUALS)
+def test_shards_order_and_company_change_no_bit(method):
+    images = together(method).images
+    assert (images - random_images(IMAGES)).abs().flatten(1).mean(1).min() > 1e-3, "unchanged images prove nothing"
+    shards = [make(method, order).images for order in SHARDS]
+    assert torch.equal(torch.cat(shards), images)
+    assert torch.equal(make(method, SHUFFLED).images, images[SHUFFLED])
+    strangers = random_images(IMAGES).flip(2).sqrt()
+    strangers[STAYING] = random_images(IMAGES)[STAYING]
+    assert torch.equal(make(method, range(IMAGES), images=strangers).images[STAYING], images[STAYING])
+
+
+@pytest.mark.parametrize("method", COUNTERFACTUALS)
+def test_an_image_alone_in_a_short_batch_has_the_row_that_it_has_among_others(method):
+    alone, everyone = make(method, [5]), together(method)
+    for name in ("images", "classifier_evaluations", "denoiser_evaluations", "denoiser_gradients"):
+        assert torch.equal(getattr(alone, name)[0], getattr(everyone, name)[5])
+
+
+@pytest.mark.parametrize("method", COUNTERFACTUALS)
+def test_another_batch_size_stays_within_the_bound_of_the_method(method):
+    setting, images = setting_of(method), together(method).images
+    for rows in OTHER_ROWS:
+        apart = (make(method, range(IMAGES), rows=rows).images - images).abs()
+        assert apart.max() <= setting.bound
