@@ -30,8 +30,8 @@ LOOK_CLASSES = tuple(
 
 NUISANCE = {  # uniform ranges
     "shift_x": (-0.05, 0.05),  # image sides
-    "shift_y": (-0.03, 0.03),
-    "scale": (1.14, 1.34),
+    "shift_y": (-0.03, 0.04),
+    "scale": (0.9, 1.08),
     "tilt": (-0.16, 0.16),  # radians
     "brightness": (0.88, 1.08),
     "light_angle": (-np.pi, np.pi),
@@ -127,7 +127,7 @@ def _geometry(
     x, y = raster.pixel_grid(size)
     x, y = x - np.float32(0.5), y - np.float32(0.5)
     moved_x = (x - choice["shift_x"]) / choice["scale"] + 0 * y
-    moved_y = (y - np.float32(0.07) - choice["shift_y"]) / choice["scale"] + 0 * x
+    moved_y = (y - np.float32(0.05) - choice["shift_y"]) / choice["scale"] + 0 * x
     cosine, sine = np.cos(choice["tilt"]), np.sin(choice["tilt"])
     u, v = moved_x * cosine + moved_y * sine, moved_y * cosine - moved_x * sine
     distances = {**_body(moved_x, moved_y), **_head(u, v), **_features(u, v), **_worn(u, v)}
