@@ -29,6 +29,9 @@ class UNetShape(Section):
     attention: list[int] = Field([32, 16, 8], description="Sides in pixels of the feature maps with attention.")
     head_channels: int = Field(64, ge=1, description="Channels of an attention head.")
     dropout: Share = Field(0.0, description="Share of features left out in training.")
+    order: Literal["legacy", "new"] = Field(
+        "legacy", description="Layout of the attention: `new` in the official networks of 64 pixels."
+    )
 
     def shape(self, size: int, out_channels: int) -> Shape:
         """The shape of a network for images of that side. Raises UserError for one that cannot be."""
