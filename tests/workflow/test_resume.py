@@ -19,40 +19,11 @@ from pipeline.commands.holder import is_held, read_holder
 from pipeline.stages import STAGES
 from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_table, unpack
-from tests.workflow.conftest import add_tiny_study
 from tests.workflow.killed import run_stage
 
 RUN = [sys.executable, "-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
 STORING = ("predict", "saliency", "counterfactuals", "judge")
 TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage that the study tiny runs
-SMALL = '''
-"""Small, and open to mischief: files beside it make it fail where a gradient is asked for."""
-
-from pathlib import Path
-
-import torch
-
-from pipeline.errors import RowFailure
-
-
-class Small(torch.nn.Sequential):
-    def forward(self, images):
-        if images.requires_grad and Path("asleep").exists():
-            raise RowFailure({0: "the classifier is asleep"})
-        if images.requires_grad and Path("cramped").exists() and len(images) > int(Path("cramped").read_text()):
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        if images.requires_grad and Path("full").exists():
-            bytearray(2**62)
-        return super().forward(images)
-
-
-def load():
-    torch.manual_seed(3)
-    return Small(
-        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(),
-        torch.nn.Linear(64, 2),
-    ).eval()
-'''
 
 
 def environment():
@@ -91,24 +62,21 @@ def rows_computed(folder, arguments):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(new_workflow):
-    """A folder with the workflow and the study tiny, in which a run came to its end."""
-    workflow = new_workflow("undisturbed")
-    add_tiny_study(workflow)
-    (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
-    process = call(workflow.folder, *RUN)
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.splitlines()[-1] == "Report: results/studies/tiny/report/index.html"
-    return workflow.folder
+def finished(new_finished):
+    """The workflow and the study tiny, in which a run came to its end."""
+    return new_finished("undisturbed")
 
 
 @pytest.fixture(scope="module")
-def jobs(undisturbed):
+def undisturbed(finished):
+    """Its folder."""
+    return finished.folder
+
+
+@pytest.fixture(scope="module")
+def jobs(finished):
     """The arguments of `python -m pipeline` of one job of every stage."""
-    planned = call(
-        undisturbed, *[sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds"],
-        *["--profile", "envs/laptop", "--quiet", "host", "--config", "study=tiny"],
-    )  # fmt: skip
+    planned = finished.run("tiny", "--dry-run", "--forceall", "--printshellcmds")
     lines = re.findall(r"python -m pipeline (.*) 2> ", planned.stdout + planned.stderr)
     every = sorted(map(shlex.split, lines), key=lambda arguments: arguments[-1], reverse=True)
     return {arguments[0]: arguments for arguments in every}
