@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 
-from pipeline.images import decode_png
 from pipeline.stages import STAGES
 from pipeline.stages.sample import sample
 from pipeline.stages.score_saliency import score_saliency
@@ -13,7 +11,7 @@ from pipeline.study import Study
 from pipeline.study.plan import Plan
 from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_provenance, read_table, unpack, write_table
-from pipeline.tables.checks import PNG_SIGNATURE
+from tests.alike import alike
 from tests.stages.conftest import Tables
 from tests.workflow.conftest import write_generator
 
@@ -131,22 +129,6 @@ def test_a_row_is_the_same_up_to_rounding_whatever_the_shard(stage, apart, toget
         (key, name) for key, row in made.items() for name, value in row.items() if not alike(value, expected[key][name])
     ]
     assert not unlike
-
-
-def alike(value, other):
-    """Whether two values of a row are the same up to rounding, which may move a pixel by one of its 255 levels."""
-    if value == other:
-        return True
-    if isinstance(value, float) and isinstance(other, float):
-        return value == pytest.approx(other, rel=1e-2, abs=1e-3, nan_ok=True)
-    if isinstance(value, list) and isinstance(other, list):
-        return len(value) == len(other) and all(map(alike, value, other))
-    if isinstance(value, dict) and isinstance(other, dict):
-        return value.keys() == other.keys() and all(alike(each, other[key]) for key, each in value.items())
-    if isinstance(value, bytes) and isinstance(other, bytes) and value.startswith(PNG_SIGNATURE):
-        pixels = (decode_png(each).astype(int) for each in (value, other))
-        return np.abs(np.subtract(*pixels)).max() <= 1
-    return False
 
 
 def decided_alone(rows):

@@ -205,8 +205,9 @@ def new_finished(shared, tmp_path_factory, preloaded) -> Callable[[str], Workflo
         if not original.exists():
             workflow = copy_workflow(tmp_path_factory.mktemp("tiny"), preloaded)
             add_tiny_study(workflow)
-            process = workflow.run("tiny")
+            process = workflow.call("-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop")
             assert process.returncode == 0, process.stdout + process.stderr
+            assert process.stdout.splitlines()[-1] == "Report: results/studies/tiny/report/index.html"
             workflow.folder.rename(original)
 
     def copied(word: str) -> Workflow:

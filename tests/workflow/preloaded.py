@@ -19,6 +19,7 @@ import traceback
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 LIBRARIES = (
     "torch", "torchvision", "pyarrow.parquet", "pyarrow.compute", "polars", "pydantic", "typer", "rich", "PIL.Image",
@@ -129,7 +130,7 @@ def answer(caller: socket.socket) -> None:
     threading.Thread(target=die_with, args=(caller,), daemon=True).start()
     leave = os._exit
 
-    def end(status: int) -> None:
+    def end(status: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
@@ -137,26 +138,29 @@ def answer(caller: socket.socket) -> None:
             caller.sendall(str(status).encode())
         leave(status)
 
-    os._exit = end
-    try:
-        os.chdir(asked["folder"])
+    def become(program: str, arguments: list[str], environment: dict[str, str]) -> NoReturn:
+        """Run another module in place of this one, as `os.execve` would."""
         os.environ.clear()
-        os.environ.update(asked["environment"])
-        sys.stdin = os.fdopen(0, closefd=False)
-        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
-        module, *arguments = asked["arguments"]
-        sys.argv = [module, *arguments]
-        sys.path[0] = asked["folder"]
-        sys.executable = str(Path(caller.getsockname()).with_name("python"))
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        end(0)
-    except SystemExit as ended:
-        if isinstance(ended.code, str):
-            print(ended.code, file=sys.stderr)
-        end(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
-    except BaseException:
-        traceback.print_exc()
-        end(1)
+        os.environ.update(environment)
+        sys.argv = arguments[2:]
+        try:
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+            end(0)
+        except SystemExit as ended:
+            if isinstance(ended.code, str):
+                print(ended.code, file=sys.stderr)
+            end(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+        except BaseException:
+            traceback.print_exc()
+            end(1)
+
+    os._exit, os.execve = end, become
+    os.chdir(asked["folder"])
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    sys.path[0] = asked["folder"]
+    sys.executable = str(Path(caller.getsockname()).with_name("python"))
+    become(sys.executable, [sys.executable, "-m", *asked["arguments"]], asked["environment"])
 
 
 if __name__ == "__main__":

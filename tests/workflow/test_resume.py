@@ -19,9 +19,10 @@ from pipeline.commands.holder import is_held, read_holder
 from pipeline.stages import STAGES
 from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_table, unpack
+from tests.workflow.conftest import Workflow
 from tests.workflow.killed import run_stage
 
-RUN = [sys.executable, "-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
+RUN = ["-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
 STORING = ("predict", "saliency", "counterfactuals", "judge")
 TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage that the study tiny runs
 
@@ -29,10 +30,6 @@ TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage t
 def environment():
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "COUNTERFACTORY_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
-
-
-def call(folder, *command, timeout=600):
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout)
 
 
 def results(folder):
@@ -195,7 +192,7 @@ def read_maps(path):
 # A run is killed
 
 
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undisturbed, jobs, tmp_path):
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undisturbed, jobs, tmp_path, preloaded):
     folder = tmp_path / "killed"
     shutil.copytree(undisturbed, folder, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
     with begun(folder) as first:
@@ -204,7 +201,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undistur
         os.kill(orphan, signal.SIGSTOP)  # so that it is still there when the next run looks
         holder = read_holder(folder / "results")
         assert holder.process == first.pid and holder.study == "tiny"
-        refused = call(folder, *RUN)
+        refused = Workflow(folder, preloaded).call(*RUN)
         assert refused.returncode == 2
         assert refused.stderr == (
             f"results/ is held by process {first.pid} on {holder.host}, which runs the study tiny since {holder.since}"
@@ -226,14 +223,14 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undistur
     part = folder / jobs["saliency"][-1]
     stale = [each for each in undisturbed.glob("results/**/saliency/small/*.parquet") if each.name != part.name]
     shutil.copyfile(stale[0], part)
-    last = call(folder, *RUN)
+    last = Workflow(folder, preloaded).call(*RUN)
     assert last.returncode == 0, last.stderr
     assert results(folder) == results(undisturbed)
     for stage in STORING:
         assert rows_computed(folder, jobs[stage]) == 0
 
 
-def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path):
+def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path, preloaded):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True, symlinks=True)
     (tmp_path / "results/studies/tiny/report/index.html").unlink()
     code = "from pipeline.commands.holder import *; hold(RESULTS, 'other'); print('ready', flush=True); input()"
@@ -241,9 +238,7 @@ def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holding:
         assert holding.stdout.readline() == "ready\n"
-        refused = call(
-            tmp_path, *[sys.executable, "-m", "snakemake", "--profile", "envs/laptop", "--config", "study=tiny"]
-        )
+        refused = Workflow(tmp_path, preloaded).run("tiny")
         holding.kill()
     said = refused.stdout + refused.stderr
     assert refused.returncode == 1 and "Traceback" not in said
@@ -251,7 +246,7 @@ def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path):
     assert not (tmp_path / "results/studies/tiny/report/index.html").exists()
 
 
-def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path):
+def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path, preloaded):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True, symlinks=True)
     (tmp_path / jobs["saliency"][-1]).unlink()
     shutil.rmtree(tmp_path / "results" / "rows" / "saliency")
@@ -260,13 +255,16 @@ def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path):
     (tmp_path / "asleep").unlink()
     failed = [row for row in read_table(tmp_path / jobs["saliency"][-1], "saliency").to_pylist() if row["reason"]]
     assert failed and {row["method"] for row in failed} == {"fido"}
-    retried = call(tmp_path, *[each if each != "run" else "retry" for each in RUN])
+    retried = Workflow(tmp_path, preloaded).call(*[each if each != "run" else "retry" for each in RUN])
     assert retried.returncode == 0, retried.stderr
     number = len(failed)
     assert f"saliency: {number} failed rows forgotten (the classifier is asleep)\n" in retried.stdout
-    assert results(tmp_path) == results(undisturbed)
+    maps, others = (read_maps(folder / jobs["saliency"][-1]) for folder in (tmp_path, undisturbed))
+    assert maps.keys() == others.keys() and all(
+        drawn == pytest.approx(others[name], abs=1e-3) for name, drawn in maps.items()
+    )
     assert rows_computed(tmp_path, jobs["saliency"]) == number
-    idle = call(tmp_path, *[each if each != "run" else "retry" for each in RUN])
+    idle = Workflow(tmp_path, preloaded).call(*[each if each != "run" else "retry" for each in RUN])
     assert (idle.returncode, idle.stdout) == (0, "No row of the study tiny has failed; there is nothing to retry.\n")
 
 
@@ -283,7 +281,7 @@ def test_trained_weights_are_not_trained_again_where_snakemake_knows_nothing(new
     recipe = {"dataset": dataset, "tasks": ["label"], "architecture": "resnet18", "steps": 1}
     study = {"study": "tiny", "dataset": {"world": "shapes", "size": 32, "rows": 3}, "training": {"mine": recipe}}
     workflow.write_study({**study, "classifiers": {"small": {"trained": "mine"}}})
-    planned = call(workflow.folder, *RUN, "--dry-run")
+    planned = workflow.call(*RUN, "--dry-run")
     assert planned.returncode == 0, planned.stdout
     because = planned.stdout.partition("Reasons:")[2].partition("missing provenance")[0]
     assert "predict" in because and "train" not in because
@@ -293,7 +291,10 @@ def test_trained_weights_are_not_trained_again_where_snakemake_knows_nothing(new
 def begun(folder):
     """A run in a process group of its own, which is gone in the end; what it says goes to the file `said`."""
     with open(folder / "said", "w") as said:
-        process = subprocess.Popen(RUN, cwd=folder, env=environment(), stdout=said, stderr=said, start_new_session=True)
+        command = [sys.executable, *RUN]
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(), stdout=said, stderr=said, start_new_session=True
+        )
     try:
         yield process
     finally:
