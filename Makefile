@@ -31,8 +31,8 @@ store: $(READY)  ## List what the row store keeps, by study; PRUNE=1 deletes wha
 train: $(READY)  ## Train the networks and generators of a study that are missing, or only NETWORK=name.
 	@$(BIN) python -m pipeline run $(WITH) $(if $(NETWORK),--train $(NETWORK),--target train_all)
 
-test: $(READY)  ## Run all tests, one thread for each core.
-	@$(BIN) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile
+test: $(READY)  ## Run all tests, in two processes more than there are cores: some of them wait for others.
+	@$(BIN) OMP_NUM_THREADS=1 pytest --dist loadfile --numprocesses $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 2)")
 
 lint: $(READY)  ## Check style, imports and the workflow.
 	@$(BIN) ruff check
