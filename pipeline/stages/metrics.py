@@ -133,22 +133,16 @@ def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) 
         family, metric, *names = key
         name = SUMMARIES[metric].metric
         total = sum(map(len, values.values())) + missing.total()
-        yield {
-            "row_id": row_id(family, name, *names, status),
-            "status": status,
-            "reason": f"{number} of {total} rows {'failed' if status == 'failed' else 'have no score'}",
-            "family": family,
-            "metric": name,
-            **dict(zip(NAMES, names, strict=True)),
-            "n": number,
-        }
+        reason = f"{number} of {total} rows {'failed' if status == 'failed' else 'have no score'}"
+        named, nothing = dict(zip(NAMES, names, strict=True)), Estimate(None, None, None, number)
+        yield metric_row(family, name, named, nothing, None, status=status, reason=reason)
 
 
 def summary(key: tuple, values: Values, options: dict) -> dict:
     """The row of the metrics table for one group of scores."""
     family, metric, *names = key
     name, kind, better = SUMMARIES[metric]
-    estimate = summarise(by_image(values), kind, "/".join(map(str, key)), options)
+    estimate = summarise(by_image(values), kind, row_id(*key), options)
     return metric_row(family, name, dict(zip(NAMES, names, strict=True)), estimate, better)
 
 
@@ -157,10 +151,7 @@ def row_of_set(row: dict) -> dict:
     name, _, better = SUMMARIES[row["metric"]]
     names = {name: row[name] for name in NAMES}
     estimate = Estimate(row["value"], row["ci_low"], row["ci_high"], row["n"])
-    found = metric_row(row["family"], name, names, estimate, better)
-    if row["status"] == "ok":
-        return found
-    return {**found, "row_id": row_id(found["row_id"], row["status"]), "status": row["status"], "reason": row["reason"]}
+    return metric_row(row["family"], name, names, estimate, better, status=row["status"], reason=row["reason"])
 
 
 def metric_row(
@@ -170,10 +161,13 @@ def metric_row(
     estimate: Estimate,
     better: str | None,
     compared_with: str | None = None,
+    status: str = "ok",
+    reason: str | None = None,
 ) -> dict:
     return {
-        "row_id": row_id(family, metric, *(names[name] for name in NAMES), compared_with),
-        "status": "ok",
+        "row_id": row_id(family, metric, *(names[name] for name in NAMES), compared_with, status),
+        "status": status,
+        "reason": reason,
         "family": family,
         "metric": metric,
         "compared_with": compared_with,
