@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import Estimate, bootstrap_mean, share
 from pipeline.stages.common import job, provenance
 from pipeline.stages.summaries import SUMMARIES
@@ -93,7 +94,7 @@ def by_image(units: Values) -> np.ndarray:
 
 
 def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
-    """One row for each ordered pair of methods, with the interval of the paired bootstrap.
+    """One row for each ordered pair of methods, with the interval and p of the paired bootstrap, not yet adjusted.
 
     Pairs without an image that both have a score for are left out: there is nothing to compare. So are metrics of
     which neither way is better. Counterfactuals are compared over all pairs of classes and those of one kind, not pair
@@ -108,15 +109,17 @@ def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
             of_methods.setdefault((family, metric, *named.items()), {})[method] = values
     for (family, metric, *named), methods in of_methods.items():
         name, _, better = SUMMARIES[metric]
+        sampling = {"seed": options["seed"], "samples": options["bootstrap"], "confidence": options["confidence"]}
+        sampling["purpose"] = row_id(family, metric, *dict(named).values())
         for first, second in combinations(methods, 2):
             shared = [unit for unit in methods[first] if unit in methods[second]]
             if shared:
                 apart = {unit: [np.mean(methods[first][unit]) - np.mean(methods[second][unit])] for unit in shared}
-                purpose = "/".join(map(str, (family, metric, *named, *sorted((first, second)))))
-                estimate = summarise(by_image(apart), "mean", purpose, options)
+                estimate, p = paired_bootstrap(by_image(apart), **sampling)
                 for one, other, found in ((first, second, estimate), (second, first, reversed_estimate(estimate))):
                     names = {**dict(named), "method": one}
-                    yield metric_row(family, f"{name}_difference", names, found, better, compared_with=other)
+                    row = metric_row(family, f"{name}_difference", names, found, better, compared_with=other)
+                    yield {**row, "p": p}
 
 
 def reversed_estimate(estimate: Estimate) -> Estimate:

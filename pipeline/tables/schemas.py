@@ -233,6 +233,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("value", PRECISE),  # missing where only the published number is known
         optional("ci_low", PRECISE),
         optional("ci_high", PRECISE),
+        optional("p", PRECISE),  # of no difference, two-sided, as if it were the only comparison
         optional("n", NUMBER),
         optional("better", TEXT, ("higher", "lower")),
         optional("network", TEXT),
