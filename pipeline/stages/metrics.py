@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import UserError, nearest
 from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import Estimate, bootstrap_mean, share
 from pipeline.stages.common import job, provenance
@@ -53,6 +54,7 @@ def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Co
     of_sets: list[dict] = []
     for batch in iterate_table(scores, "scores", COLUMNS):
         for row in batch.to_pylist():
+            check_metric(row["metric"])
             if row["image_id"] is None:
                 of_sets.append(row_of_set(row))
                 continue
@@ -63,6 +65,14 @@ def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Co
                 else:
                     without[row["status"]] += 1
     return groups, missing, of_sets
+
+
+def check_metric(metric: str) -> None:
+    """Raise UserError for a metric that nothing says how to summarise."""
+    if metric not in SUMMARIES:
+        close = nearest(metric, SUMMARIES)
+        hint = f"did you mean '{close}'?" if close else "pipeline/stages/summaries.py lists those that there are."
+        raise UserError(f"the scores hold the metric '{metric}', which there is not; {hint}")
 
 
 def keys_of(row: dict) -> Iterator[tuple]:

@@ -561,6 +561,11 @@ REFUSALS = [
         "taken/rows/predict/logits-…/identity.json cannot be written (Not a directory: taken/rows/predict/logits-…); make its folder one in which files can be made, or run in another folder.",
     ),
     Refusal(
+        "scores of a metric that does not exist",
+        lambda bench: bench.metrics("corect"),
+        "the scores hold the metric 'corect', which there is not; did you mean 'correct'?",
+    ),
+    Refusal(
         "a command that does not exist",
         lambda bench: ["smaple"],
         "there is no command or stage smaple; did you mean sample?",
