@@ -197,7 +197,8 @@ def test_editing_a_stage_reruns_it_and_what_depends_on_it_alone(finished, arrows
 def test_no_stage_runs_the_code_of_another(finished, stage, monkeypatch):
     monkeypatch.chdir(finished.folder)
     reached = set(module_digests(Plan(load_study("tiny")).modules(stage)))
-    assert {each for each in STAGES_RUN if f"pipeline.stages.{each}" in reached} == {stage}
+    others = {"judge": {"predict"}}.get(stage, set())  # it asks networks as `predict` does
+    assert {each for each in STAGES_RUN if f"pipeline.stages.{each}" in reached} == {stage} | others
 
 
 def test_the_modules_that_a_job_runs_are_those_that_decide_whether_it_reruns(finished, monkeypatch):

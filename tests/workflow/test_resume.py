@@ -23,6 +23,7 @@ from tests.workflow.conftest import Workflow
 from tests.workflow.killed import run_stage
 
 RUN = ["-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
+KEPT_WITH = {"judge": "predict"}  # the rows of a stage with those of another
 STORING = ("predict", "saliency", "counterfactuals", "judge")
 TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage that the study tiny runs
 
@@ -89,7 +90,7 @@ def prepared(undisturbed, jobs, tmp_path):
         shutil.copytree(undisturbed / "results", tmp_path / "results")
         for output in outputs_of(jobs[stage]):
             (tmp_path / output).unlink()
-        shutil.rmtree(tmp_path / "results" / "rows" / stage, ignore_errors=True)
+        shutil.rmtree(tmp_path / "results" / "rows" / KEPT_WITH.get(stage, stage), ignore_errors=True)
         return tmp_path
 
     return prepare
