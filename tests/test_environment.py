@@ -127,8 +127,6 @@ def test_a_rule_asks_for_its_own_memory_and_time(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_rule_asks_for_a_card_where_its_stage_uses_one(stage):
-    reached = [name.split(".") for name in module_digests([f"pipeline.stages.{stage}"])]
-    run = [
-        ROOT.joinpath(*name).with_suffix(".py") for name in reached if name[:2] == ["pipeline", "stages"] and name[2:]
-    ]
-    assert ("gpu=" in RULES[stage]) == any("pick_device()" in file.read_text() for file in run)
+    reached = (name.split(".") for name in module_digests([f"pipeline.stages.{stage}"]))
+    files = [ROOT.joinpath(*name).with_suffix(".py") for name in reached if name[1:2] == ["stages"] and name[2:]]
+    assert ("gpu=" in RULES[stage]) == any("pick_device()" in file.read_text() for file in files)
