@@ -52,8 +52,9 @@ class Entry:
     """One number or one for each channel, above 0; None: the format's own, else 1."""
     temperature: float | None = None
     """Divides the logits, above 0; None: the format's own, else 1."""
-    output: dict[str, Any] | None = None
-    """{sigmoid: column}, or a list of columns, one for each task; None: the outputs are the logits."""
+    output: str | dict[str, Any] | None = None
+    """None: the outputs are the logits; "probabilities": their logarithms are; {sigmoid: column}, or a list of columns,
+    one for each task."""
     differentiable: bool = True
     """False: a black box that only answers with logits (always so for onnx)."""
     classifier_perturbation: float = 0.0
@@ -64,7 +65,7 @@ class Entry:
     @property
     def sigmoid(self) -> int | list[int] | None:
         """The column or columns of `output: {sigmoid: ...}`."""
-        return None if self.output is None else self.output["sigmoid"]
+        return self.output["sigmoid"] if isinstance(self.output, Mapping) else None
 
 
 OPTIONS = tuple(option.name for option in fields(Entry) if option.name not in ("name", "format", "source"))
@@ -160,6 +161,8 @@ def are_channel_values(value: Any) -> bool:
 
 
 def is_output(value: Any) -> bool:
+    if value == "probabilities":
+        return True
     if not isinstance(value, Mapping) or set(value) != {"sigmoid"}:
         return False
     return is_index(value["sigmoid"]) or is_list_of(is_index, value["sigmoid"])
@@ -187,7 +190,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "mean": (are_channel_values, "a number or one for each channel, such as [0.485, 0.456, 0.406]"),
     "std": (are_channel_values, "a number or one for each channel, such as [0.229, 0.224, 0.225]"),
     "temperature": (lambda value: is_number(value) and value > 0, "a number above 0, such as 1.5"),
-    "output": (is_output, "{sigmoid: <column>}, such as {sigmoid: 31}"),
+    "output": (is_output, "probabilities or {sigmoid: <column>}, such as {sigmoid: 31}"),
     "differentiable": (lambda value: isinstance(value, bool), "true or false"),
     "classifier_perturbation": (
         lambda value: is_number(value) and 0 <= value <= 1,
