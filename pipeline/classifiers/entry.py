@@ -38,6 +38,8 @@ class Entry:
     """noisy_classifier: name of the published network that an official file holds."""
     shape: dict[str, Any] = field(default_factory=dict)
     """noisy_classifier: fields of its Shape that differ from the preset."""
+    watch: tuple[str, ...] = ()
+    """entry_point: files whose content it depends on, beside those that it imports or names in quotes."""
     task: str | None = None
     """What is judged; "label" if None. For several heads: keep only this one."""
     classes: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
@@ -75,6 +77,7 @@ FORMATS_WITH = {
     "options": ("timm", "torchvision"),
     "preset": ("noisy_classifier",),
     "shape": ("noisy_classifier",),
+    "watch": ("entry_point",),
 }
 """The formats that alone have an option."""
 IN_OUR_FILE = ("classes", "size", "channels", "mean", "std", "output")
@@ -178,6 +181,10 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "options": (lambda value: isinstance(value, Mapping), "a mapping, such as {img_size: 64}"),
     "preset": (lambda value: isinstance(value, str), "a name, such as imagenet-256-classifier"),
     "shape": (lambda value: isinstance(value, Mapping), "a mapping, such as {size: 64, channels: 32}"),
+    "watch": (
+        lambda value: is_list_of(lambda each: isinstance(each, str), value),
+        "a list of files, such as [resources/mine.pth]",
+    ),
     "task": (lambda value: isinstance(value, str) and bool(value), "a word, such as smile"),
     "classes": (
         lambda value: (

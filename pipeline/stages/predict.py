@@ -84,8 +84,9 @@ def ask(identity: Path, options: Row, rows: Sequence[Row], store: Path, account:
     name, seed = identity.stem, options["seed"]
     entry = options["networks"][name]
     with account.clock("load"):
-        classifier = load_classifier(name, entry, seed=seed)
-    deciding = network_identity(entry, json.loads(identity.read_text()), seed)
+        known = json.loads(identity.read_text())
+        classifier = load_classifier(name, entry, seed=seed, identity=known)
+    deciding = network_identity(entry, known, seed)
     rows_of = RowStore(store, "predict", "logits", deciding, LOGITS)
     with account.clock("compute"):
         compute_missing(classifier, rows, rows_of, account)

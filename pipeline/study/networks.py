@@ -32,6 +32,11 @@ class Network(Section):
     torchscript: str | None = Field(None, description="A TorchScript file (.pt).")
     onnx: str | None = Field(None, description="An ONNX file: a black box, methods that need gradients refuse it.")
     entry_point: str | None = Field(None, description="Your own function: `module:function` or `file.py:function`.")
+    watch: list[str] | None = Field(
+        None,
+        description="entry_point: files that it depends on, beside the modules that it imports from its folder and the"
+        " files that these name in quotes.",
+    )
     checkpoint: str | None = Field(
         None,
         description="timm, torchvision: local weights, also those that the library robustness or OpenMMLab saved; timm"

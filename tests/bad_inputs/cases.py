@@ -6,6 +6,7 @@
 # ruff: noqa: E501  (sentences stand as they are read)
 
 import io
+import json
 import os
 import pickle
 import struct
@@ -138,6 +139,14 @@ def logits_of(bench: Bench, values: str) -> dict:
         f"import torch\n\ndef load():\n    def logits(images):\n        b = images.mean((1, 2, 3))\n"
         f"        return {values}\n    return logits\n"
     )
+
+
+def changed_meanwhile(bench: Bench) -> list[str]:
+    """The command that runs a network of which the state was another one when it was identified."""
+    arguments = bench.predict(bench.entry_point(BRIGHTNESS))
+    known = json.loads((bench.folder / "mine.json").read_text())
+    bench.write("mine.json", json.dumps({**known, "state": "sha256:1f"}))
+    return arguments
 
 
 def truncated(bench: Bench) -> str:
@@ -557,6 +566,11 @@ REFUSALS = [
         "answers that depend on chance",
         lambda bench: bench.predict(logits_of(bench, "torch.stack([b, torch.rand_like(b)], 1)")),
         "classifier 'mine' answered twice about the same images, and otherwise the second time; leave out what it draws at random, such as dropout that stays on: call `.eval()`, and give F.dropout its `training=self.training`.",
+    ),
+    Refusal(
+        "other weights than those identified",
+        changed_meanwhile,
+        "classifier 'mine' has other weights than when it was identified; list the files that it reads under its `watch`, seed what it draws at random, such as by `torch.manual_seed(0)`, and run again.",
     ),
     Refusal(
         "a method that needs gradients and a black box",
