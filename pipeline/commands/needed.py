@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow
 
 from pipeline.classifiers.identity import identify as identify_network
+from pipeline.classifiers.identity import without_state
 from pipeline.diffusion.identity import identify as identify_generator
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json
@@ -43,6 +44,7 @@ class Needed:
         return self._compared(self.identity) == self._compared(store["identity"])
 
     def _compared(self, identity: Mapping[str, Any]) -> str:
+        identity = without_state(identity)
         if self.known:
             return canonical_json(identity)
         if self.stage == "predict":
@@ -91,12 +93,12 @@ def unidentified(identity: Mapping[str, Any]) -> dict[str, Any]:
 def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
     """What a network or generator is: from the small file that a run wrote, or from its own file where that is newer.
 
-    None where neither tells, as for a network that is still to be trained.
+    None where neither tells, as for a network that is still to be trained. Without its state: only loading tells that.
     """
     small = Path(plan.identity(name))
     files = [Path(file) for file in plan.weights(name)]
     if small.exists() and not any(file.exists() and modified(file) > modified(small) for file in files):
-        return json.loads(small.read_text(encoding="utf-8"))
+        return without_state(json.loads(small.read_text(encoding="utf-8")))
     try:
         return (identify_generator if name in plan.generators else identify_network)(name, plan.entry(name))
     except UserError:

@@ -59,7 +59,7 @@ def counterfactuals(
         with account.clock("tables"):
             explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
         account.device = pick_device()
-        networks = Networks(chosen, account)
+        networks = Networks(chosen, account, known)
         judged = networks.classifier(classifier)
         wanted = {
             name: wanted_rows(name, chosen, judged, explained[: room(name, chosen, before)], all_predictions or [])

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.classifiers.entry import LOADERS
+from pipeline.classifiers.entry import parse_entry as parse_network
+from pipeline.classifiers.identity import told_by_loading
 from pipeline.datasets import DATASETS
 from pipeline.datasets.imagenet import image_files
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
@@ -224,6 +226,10 @@ class Plan:
         """All networks and generators whose files are hashed."""
         return list(dict.fromkeys([*self.networks, *self.generators, *self.measuring]))
 
+    def is_loaded_to_tell(self, network: str) -> bool:
+        """Whether a network is loaded to be identified, since its files do not tell all of its weights."""
+        return told_by_loading(parse_network(network, self.entry(network)))
+
     def dataset_files(self) -> list[str]:
         """Files of a local dataset, so that a changed, new or missing image is noticed."""
         return local_files(self.study.dataset)
@@ -382,6 +388,7 @@ class Plan:
         options = self.study.dataset.model_dump()
         kind = next(kind for kind in DATASETS if options.get(kind))
         chosen = {
+            "identify": self.loaders(*(name for name in self.networks if self.is_loaded_to_tell(name))),
             "sample": [DATASETS[kind].split(":")[0], *self.loaders(*self.study.dataset.correct)],
             "predict": self.loaders(*self.networks),
             "saliency": [*self.loaders(*self.study.classifiers), *self.explainers()],

@@ -147,6 +147,7 @@ def test_a_network_is_identified_by_its_own_file_before_the_study_runs(folder):
     told_by_the_run = network_of(plan, "small")
     Path(plan.identity("small")).unlink()
     assert network_of(plan, "small") == told_by_the_run != {}
+    assert "state" not in told_by_the_run  # of an entry point's weights only loading tells
 
 
 def test_what_could_be_of_a_network_that_is_not_there_is_kept(folder, listed):
