@@ -1,10 +1,9 @@
-"""Columns of numbers that compare methods: which is best, and which cannot be told from it."""
+"""Columns of numbers that compare methods: their headings and their cells."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from pipeline.report.comparison import Comparison
 from pipeline.report.numbers import count, decimal
-from pipeline.report.results import Row
 
 ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
 
@@ -18,63 +17,23 @@ class Measure:
     meaning: str
 
 
-@dataclass(frozen=True)
-class Column:
-    """One metric of a classifier.
+@dataclass(frozen=True, kw_only=True)
+class Column(Comparison):
+    """One metric of a classifier, and how the methods compare by it.
 
     about: what tells it from others of that metric, such as an in-fill or a judge; None where there is one alone.
-    rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two.
     definition: as published, or corrected, where the two differ.
     """
 
     metric: str
     measure: Measure
     about: str | None
-    rows: dict[str, Row]
-    differences: dict[tuple[str, str], Row]
     definition: str | None = None
 
     @property
     def label(self) -> str:
         """The name of the metric, with what it is about."""
         return self.measure.label + (f" ({self.about})" if self.about else "")
-
-    @property
-    def better(self) -> str:
-        """Which way is better, as the metrics say."""
-        return next((row["better"] for row in self.rows.values() if row["better"]), self.measure.better)
-
-    @property
-    def best(self) -> str:
-        """The method with the best value."""
-        choose = max if self.better == "higher" else min
-        return choose(self.rows, key=lambda method: self.rows[method]["value"])
-
-    def among(self, methods: Iterable[str]) -> "Column":
-        """The same column of some of its methods alone."""
-        return replace(self, rows={method: self.rows[method] for method in methods if method in self.rows})
-
-    def compared(self, method: str, other: str) -> bool:
-        """Whether the metrics hold a difference of two methods with its interval."""
-        rows = [self.differences.get(pair) for pair in ((method, other), (other, method))]
-        return any(row is not None and row["ci_low"] is not None for row in rows)
-
-    def beats(self, method: str, other: str) -> bool:
-        """Whether the interval of the difference excludes 0, in favour of `method`."""
-        sign = 1 if self.better == "higher" else -1
-        for first, second, direction in ((method, other, sign), (other, method, -sign)):
-            row = self.differences.get((first, second))
-            if row is not None and row["ci_low"] is not None:
-                return row["ci_low"] > 0 if direction > 0 else row["ci_high"] < 0
-        return False
-
-    def level(self, method: str, other: str) -> bool:
-        """Whether two methods were compared and cannot be told apart."""
-        return self.compared(method, other) and not self.beats(method, other) and not self.beats(other, method)
-
-    def mark(self, method: str) -> str:
-        """How a method stands in this column: the best, not distinguishable from it, or neither."""
-        return "best" if method == self.best else "level" if self.level(method, self.best) else ""
 
 
 def header(column: Column) -> dict:

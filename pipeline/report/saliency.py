@@ -83,7 +83,9 @@ def columns(results: Results, classifier: str) -> list[Column]:
         for infill in dict.fromkeys(row["infill"] for row in rows):
             own = {row["method"]: row for row in rows if row["infill"] == infill}
             pairs = {(row["method"], row["compared_with"]): row for row in differences if row["infill"] == infill}
-            found.append(Column(metric, measure, infill, own, pairs))
+            names = {"metric": metric, "measure": measure, "about": infill, "better": measure.better}
+            held = {"confidence": results.confidence, "references": random_maps(results)}
+            found.append(Column(**names, rows=own, differences=pairs, **held))
     return found
 
 
@@ -131,8 +133,7 @@ def verdict(results: Results, classifier: str) -> str | None:
     methods = [method for method in lead.rows if method not in random]
     if not methods:
         return f"On {classifier}, there are only random maps."
-    column = lead.among(methods)
-    best = column.best
+    best = lead.among(methods).best
     number = numbers(lead, best, results.interval_name)
     lost = [name for name in random if lead.compared(best, name) and not lead.beats(best, name)]
     if lost:
@@ -140,12 +141,11 @@ def verdict(results: Results, classifier: str) -> str | None:
         return f"On {classifier}, no map is shown to beat the random map ({level}): the best, {best}, reaches {number}."
     if len(methods) == 1:
         return f"On {classifier}, {best} reaches {number}.{after(lead, methods, random)}"
-    pairs = [(one, other) for one in methods for other in methods if one != other]
-    if all(lead.level(*pair) for pair in pairs):
-        said = f"On {classifier}, no method is distinguishable from another: the best value, of {best}, is {number}."
+    level = [method for method in methods if lead.level(method, best)]
+    if len(level) == len(methods) - 1:
+        said = f"On {classifier}, no method is distinguishable from the best: {best} reaches {number}."
         return said + after(lead, methods, random)
     what = "finds the pixels that matter best" if lead.metric.startswith("truth") else f"is best by {lead.label}"
-    level = [method for method in methods if column.mark(method) == "level"]
     equal = f"; {listing(level)} {'is' if len(level) == 1 else 'are'} not distinguishable from it" if level else ""
     return f"On {classifier}, {best} {what} ({number}){equal}.{after(lead, methods, random)}"
 

@@ -1,10 +1,12 @@
 """Maps that follow known rules, for a study of the report's tests: the truth blurred, its mirror image, and chance."""
 
+from itertools import combinations
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from pipeline.images import decode_mask
-from pipeline.metrics.paired import compare
+from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import bootstrap_mean
 from pipeline.metrics.truth_maps import pointing_game, positive_pixels, truth_auroc
 from pipeline.noise import stream
@@ -103,8 +105,9 @@ def score_rows(classifier: str, method: str, metric: str, image_ids, found) -> l
     ]
 
 
-def map_metric(classifier: str, method: str, metric: str, value, low, high, n, compared_with=None, infill=None) -> dict:
-    """A row of the metrics about maps."""
+def map_metric(classifier: str, method: str, metric: str, value, low, high, n, **names) -> dict:
+    """A row of the metrics about maps. names: of the method that it is compared with, of an in-fill; and p."""
+    compared_with, infill = names.get("compared_with"), names.get("infill")
     parts = ["saliency", metric, classifier, method, compared_with, infill]
     return {
         **{"row_id": "/".join(part for part in parts if part), "status": "ok", "family": "saliency"},
@@ -112,10 +115,9 @@ def map_metric(classifier: str, method: str, metric: str, value, low, high, n, c
             "metric": metric,
             "classifier": classifier,
             "method": method,
-            "compared_with": compared_with,
-            "infill": infill,
+            **names,
         },
-        **{"infill": infill, "value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
+        **{"value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
     }
 
 
@@ -125,9 +127,10 @@ def metric_rows(classifier: str, metric: str, found: dict) -> list[dict]:
     for method, each in found.items():
         mean = bootstrap_mean(each.values[each.scored], seed=1, purpose=metric, samples=500)
         rows.append(map_metric(classifier, method, metric, mean.value, mean.low, mean.high, mean.n))
-    values = {method: each.values for method, each in found.items()}
-    scored = {method: each.scored for method, each in found.items()}
-    for pair in compare(values, better="higher", seed=1, purpose=metric, scored=scored, samples=500):
-        numbers = (pair.difference, pair.low, pair.high, pair.n)
-        rows.append(map_metric(classifier, pair.first, f"{metric}_difference", *numbers, compared_with=pair.second))
+    for one, other in combinations(found, 2):
+        both = found[one].scored & found[other].scored
+        apart = (found[one].values - found[other].values)[both]
+        gap, p = paired_bootstrap(apart, seed=1, purpose=metric, samples=500)
+        numbers, named = (gap.value, gap.low, gap.high, gap.n), {"compared_with": other, "p": p}
+        rows.append(map_metric(classifier, one, f"{metric}_difference", *numbers, **named))
     return rows

@@ -6,7 +6,8 @@ from itertools import combinations
 import pytest
 
 from pipeline.tables import read_table
-from tests.report.known_maps import NO_FLIP, map_metric
+from tests.report.conftest import write_study
+from tests.report.known_maps import NO_FLIP, add_maps, map_metric
 from tests.report.test_page import EVIL, Elements, words
 
 
@@ -16,25 +17,25 @@ def section(page: str, name: str = "saliency") -> str:
 
 @pytest.fixture
 def write_values(map_study):
-    """Give the maps of smile-cnn metrics by hand; `level`: pairs whose difference may be none."""
+    """Give the maps of smile-cnn metrics by hand; `level`: pairs whose difference may be none, or each pair's own p."""
 
-    def write(values: dict[str, float], level=(), metric="truth_auroc", infill=None, better="higher") -> None:
+    def write(values: dict[str, float], level=(), metric="truth_auroc", infill=None, better="higher", p=None) -> None:
         rows = [
             map_metric("smile-cnn", name, metric, value, value - 0.02, value + 0.02, 17, infill=infill)
             for name, value in values.items()
         ]
         for one, other in combinations(values, 2):
             gap = values[one] - values[other]
-            reach = abs(gap) + 0.01 if {one, other} in [set(pair) for pair in level] else abs(gap) / 2
-            ends = (gap, gap - reach, gap + reach, 17)
-            rows.append(map_metric("smile-cnn", one, f"{metric}_difference", *ends, compared_with=other, infill=infill))
+            named = {"infill": infill, "compared_with": other}
+            named["p"] = (p or {}).get((one, other), 0.5 if {one, other} in [set(pair) for pair in level] else 0.001)
+            rows.append(map_metric("smile-cnn", one, f"{metric}_difference", gap, None, None, 17, **named))
         map_study.rewrite("metrics", [{**row, "better": better} for row in rows], options={"confidence": 0.95})
 
     return write
 
 
-def test_map_made_from_the_truth_wins_and_is_named_in_the_answer_too(map_study):
-    page = map_study.build()
+def test_map_made_from_the_truth_wins_and_is_named_in_the_answer_too(tmp_path):
+    page = add_maps(write_study(tmp_path, rows=12, size=32), ["smile-cnn"]).build()
     said = r"On smile-cnn, blurred-truth finds the pixels that matter best \(truth AUROC >?0\.9\d+, 95 % interval"
     assert re.search(said, words(section(page))) and re.search(said, words(section(page, "answer")))
     first = section(page).split("<tbody>")[1].split("</tr>")[0]
@@ -72,7 +73,24 @@ def test_no_winner_is_named_where_no_method_is_distinguishable(map_study, write_
     names = ("fido", "lime", "grad-cam")
     write_values({"fido": 0.91, "lime": 0.9, "grad-cam": 0.89, "random": 0.5}, level=[*combinations(names, 2)])
     found = words(section(map_study.build()))
-    assert "On smile-cnn, no method is distinguishable from another: the best value, of fido, is truth AUROC" in found
+    assert "On smile-cnn, no method is distinguishable from the best: fido reaches truth AUROC 0.91" in found
+
+
+def test_with_few_images_and_several_methods_no_winner_is_named(map_study):
+    found = words(section(map_study.build()))  # signs on 6 images: p is at least 1 / 32, and there are 3 comparisons
+    assert "On smile-cnn, no map is shown to beat the random map" in found
+
+
+def test_differences_are_adjusted_for_all_comparisons_of_the_column(map_study, write_values):
+    values = {"fido": 0.9, "lime": 0.8, "grad-cam": 0.7, "random": 0.5}
+    against_best = {("fido", "lime"): 0.02, ("fido", "grad-cam"): 0.001, ("fido", "random"): 0.001}
+    write_values(values, p={**against_best, ("lime", "random"): 0.015, ("grad-cam", "random"): 0.6})
+    # Five comparisons, of the best and of the random map. Holm: 0.02 times 2 and 0.015 times 3 stay below 0.05.
+    assert "not distinguishable" not in words(section(map_study.build())).split("Bold")[0]
+    write_values(values, p={**against_best, ("lime", "random"): 0.018, ("grad-cam", "random"): 0.6})
+    found = words(section(map_study.build())).split("Bold")[0]  # 0.018 times 3 does not, nor what stands behind it
+    assert "(truth AUROC 0.90, 95 % interval 0.88 to 0.92, 17 images); lime is not distinguishable from it" in found
+    assert "not shown to beat it: lime and grad-cam." in found
 
 
 def test_methods_that_were_never_compared_are_not_marked_as_equal(map_study):
