@@ -230,7 +230,9 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undistur
     assert rows_computed(folder, jobs["saliency"]) == 0
 
 
-def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_set_back(undisturbed, jobs, tmp_path):
+def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_set_back(
+    undisturbed, jobs, tmp_path, preloaded
+):
     folder = tmp_path / "changed"
     shutil.copytree(undisturbed, folder, symlinks=True)
     study = folder / "studies" / "tiny.yaml"
@@ -241,7 +243,7 @@ def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_se
         os.killpg(run.pid, signal.SIGKILL)
     study.write_text(before, encoding="utf-8")
     (folder / jobs["judge"][-1]).unlink()  # what is made from it stands
-    assert call(folder, *RUN).returncode == 0
+    assert Workflow(folder, preloaded).call(*RUN).returncode == 0
     assert results(folder) == results(undisturbed)
 
 
