@@ -12,7 +12,7 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.images import decode_png
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance
+from pipeline.stages.common import Job, job, provenance, read_weights
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
 from pipeline.stages.stored import LOGITS
@@ -48,8 +48,8 @@ def predict(
             "predict",
             chosen,
             code,
-            ["images", "interventions"] if interventions else ["images"],
-            weights={path.stem: json.loads(path.read_text()) for path in identities},
+            {"images": [images], "interventions": [interventions] if interventions else []},
+            weights=read_weights(identities),
             tasks=tasks,
         )
         with account.clock("tables"), TableWriter(predictions, "predictions", told) as table:

@@ -160,13 +160,22 @@ class Plan:
     def scores_of(self, stage: str) -> list[str]:
         """Paths of the parts that a stage writes for each classifier that has what it scores."""
         scored = {"score_saliency": self.maps_of, "score_counterfactuals": self.counterfactuals_of}[stage]
-        return [self.part("scores", f"{stage}/{name}", "000") for name in self.study.classifiers if scored(name)]
+        return [self.scores_part(stage, name) for name in self.study.classifiers if scored(name)]
+
+    def scores_part(self, stage: str, classifier: str) -> str:
+        """Path of the part of the table of scores that a stage writes for a classifier."""
+        return self.part("scores", f"{stage}/{classifier}", "000")
 
     def table_parts(self) -> list[str]:
         """Paths of all parts of all tables of the study."""
         parts = [*self.parts("images", "sample"), *self.parts("predictions", "predict"), *self.maps()]
         parts += [*self.counterfactuals(), *self.judged(), *self.scores()]
         return parts + (self.parts("interventions", "intervene") if self.has_truth else [])
+
+    def outputs(self) -> list[str]:
+        """Paths of all files that the rules write for the study, its report last."""
+        identities = [self.identity(name) for name in self.identified]
+        return [*identities, *self.table_parts(), self.table("metrics"), self.page]
 
     def parts(self, table: str, stage: str) -> list[str]:
         """Paths of all parts of a table that a stage writes."""
@@ -255,6 +264,7 @@ class Plan:
             "identify": {
                 "networks": {name: self.entry(name) for name in self.identified if name not in self.generators},
                 "generators": {generator: self.entry(generator) for generator in self.generators},
+                "files": {name: self.weights(name) for name in self.identified},
             },
             "sample": {
                 "study": study.study,

@@ -349,3 +349,11 @@ def test_an_image_of_another_size_is_noticed_though_it_is_older_than_the_results
     file.write_bytes(before)
     os.utime(file, (times.st_atime, times.st_mtime))
     assert planned(photos, "photos") == []
+
+
+def test_a_changed_study_that_fails_fails_again_though_its_old_report_stands(photos, changed_photo):
+    photos.write_study({**PHOTOS, "dataset": {**PHOTOS["dataset"], "rows": 9}})
+    for _ in range(2):
+        failed = photos.call("-m", "pipeline", "run", "--study", "photos")
+        assert failed.returncode == 1 and "has 4 images, but 9 are needed" in failed.stdout + failed.stderr
+    assert (photos.results("photos") / "report" / "index.html").exists()

@@ -164,6 +164,24 @@ def test_the_same_command_runs_what_is_missing_and_nothing_else(ran):
     assert {job.state for job in ran.jobs_after} == {"COMPLETED"}
 
 
+def test_a_changed_study_that_was_cancelled_is_not_taken_for_finished_when_it_is_set_back(ran, node):
+    study, before = ran.there.read_study("tiny"), len(node.jobs())
+    ran.there.write_study({**study, "evaluation": {"infills": ["mean"]}})
+    with submitting(ran.there, node) as (run, told):
+        wait_until(lambda: running(node, "score_saliency") or run.poll() is not None, SECONDS, told)
+        node.tell("scancel", running(node, "score_saliency")[0].number)
+        assert run.wait(SECONDS) == 1, told()
+    ran.there.write_study(study)
+    with submitting(ran.there, node) as (run, told):
+        assert run.wait(SECONDS) == 0, told()
+    assert [rule(job) for job in node.jobs()[before:]] == ["score_saliency"] * 2 + ["metrics", "report"]
+    assert tables(ran.there) == tables(ran.here)
+
+
+def running(node: Cluster, name: str) -> list[Job]:
+    return [job for job in node.jobs() if rule(job) == name and job.state == "RUNNING"]
+
+
 def test_every_job_runs_on_the_cluster_with_the_memory_and_time_that_the_study_estimates(ran):
     plan = Plan(Study.model_validate(TINY))
     asked = {rule(job): (job.memory_mb, job.minutes) for job in ran.jobs}
