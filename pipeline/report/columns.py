@@ -1,7 +1,7 @@
 """Columns of numbers that compare methods: which is best, and which cannot be told from it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline.report.numbers import count, decimal
 from pipeline.report.results import Row
@@ -25,6 +25,7 @@ class Column:
     about: what tells it from others of that metric, such as an in-fill or a judge; None where there is one alone.
     rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two.
     definition: as published, or corrected, where the two differ.
+    controls: (method or None, control) -> row of the metrics, of what was scored in the place of an explanation.
     """
 
     metric: str
@@ -33,6 +34,7 @@ class Column:
     rows: dict[str, Row]
     differences: dict[tuple[str, str], Row]
     definition: str | None = None
+    controls: dict[tuple[str | None, str], Row] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -72,8 +74,18 @@ class Column:
         """Whether two methods were compared and cannot be told apart."""
         return self.compared(method, other) and not self.beats(method, other) and not self.beats(other, method)
 
+    def equal(self, method: str, other: str) -> bool:
+        """Whether two methods have the same value."""
+        return self.rows[method]["value"] == self.rows[other]["value"]
+
     def mark(self, method: str) -> str:
-        """How a method stands in this column: the best, not distinguishable from it, or neither."""
+        """How a method stands in this column: the best, not distinguishable from it, or neither.
+
+        There is no best where none is shown to be better or worse than it, as where all have the worst value.
+        """
+        others = [other for other in self.rows if other != self.best]
+        if all(self.equal(other, self.best) or self.level(other, self.best) for other in others):
+            return ""
         return "best" if method == self.best else "level" if self.level(method, self.best) else ""
 
 
@@ -94,10 +106,13 @@ def cell(column: Column, method: str) -> dict | None:
     """One number of the table, with its interval and its mark."""
     if method not in column.rows:
         return None
-    row = column.rows[method]
+    return {**figures(column.rows[method]), "mark": column.mark(method)}
+
+
+def figures(row: Row) -> dict:
+    """A number with its interval and number of images."""
     known = row["ci_low"] is not None
     return {
         **{key: row[key] for key in ("value", "ci_low", "ci_high", "n")},
-        "mark": column.mark(method),
         "between": f"{decimal(row['ci_low'])} to {decimal(row['ci_high'])}" if known else None,
     }
