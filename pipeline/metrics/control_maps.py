@@ -13,7 +13,7 @@ from pipeline.noise import Noise
 RANDOM, CENTRED, OTHER, CEILING = "random map", "centred map", "another image's map", "the truth"
 CONTROLS = (RANDOM, CENTRED, OTHER)
 PURPOSE = "random-map"  # the stream of the method `random`, which draws the same maps
-WIDTH = 0.25  # standard deviation of the centred map, as a share of each side
+WIDTH = 1 / 8  # standard deviation of the centred map, as a share of each side: most lies in the middle half
 
 
 def random_maps(noise: Noise, size: tuple[int, int]) -> np.ndarray:

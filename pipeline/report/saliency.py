@@ -219,12 +219,11 @@ def verdict(results: Results, classifier: str) -> str | None:
         return None
     finders = [method for method in lead.rows if not unbeaten(lead, method)]
     if finders:
-        said = found_by(results, lead, finders) + second(results, classifier)
+        said = found_by(results, lead, finders)
     else:
-        what = "find the pixels that matter" if lead.metric.startswith("truth") else "do better than the controls"
         number = numbers(lead, lead.best, results.interval_name)
-        said = f"no map is shown to {what}: none beats all controls. The best, {lead.best}, reaches {number}."
-    return f"On {classifier}, {said}{beside(lead)}{after(lead)}"
+        said = f"no map beats all controls by {lead.label}. The best, {lead.best}, reaches {number}."
+    return f"On {classifier}, {said}{beside(lead)}{after(lead)}{second(results, classifier)}"
 
 
 def found_by(results: Results, lead: Column, finders: list[str]) -> str:
@@ -257,14 +256,17 @@ def numbers(column: Column, method: str, interval_name: str) -> str:
 
 
 def second(results: Results, classifier: str) -> str:
-    """What average precision says of it."""
+    """Who beats all controls by average precision."""
     for column in headline(results, classifier):
         if column.metric == "truth_average_precision" and column.rows:
             finders = [method for method in column.rows if not unbeaten(column, method)]
             if not finders:
                 return f" By {column.label}, none beats all controls."
             best = column.among(finders).best
-            return f" By {column.label}, {best} is first ({decimal(column.rows[best]['value'])})."
+            reached = decimal(column.rows[best]["value"])
+            if len(finders) == 1:
+                return f" By {column.label}, {best} alone beats all controls ({reached})."
+            return f" By {column.label}, {listing(finders)} beat all controls; the best value, of {best}, is {reached}."
     return ""
 
 
