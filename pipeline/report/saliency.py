@@ -77,6 +77,7 @@ YARDSTICKS = {
     CEILING: "the ceiling: the pixels that matter as the map",
 }
 """What stands below the methods, in a row of its own; another image's map stands in the cells of its method."""
+SHORT = {RANDOM: "random", CENTRED: "centred", OTHER: "another's"}
 FEW = 5  # images on either side, below which a comparison of parts says nothing
 
 
@@ -178,7 +179,7 @@ def of_method(column: Column, method: str) -> dict:
     if found is None:
         return {"words": f"fills in {column.about} itself" if column.about else "no score", "mark": ""}
     other = column.controls.get((method, OTHER))
-    return {**found, "other": other and other["value"], "unbeaten": unbeaten(column, method)}
+    return {**found, "other": other and other["value"], "unbeaten": [SHORT[name] for name in unbeaten(column, method)]}
 
 
 def of_control(column: Column, control: str) -> dict | None:
@@ -222,7 +223,7 @@ def verdict(results: Results, classifier: str) -> str | None:
         said = found_by(results, lead, finders)
     else:
         number = numbers(lead, lead.best, results.interval_name)
-        said = f"no map beats all controls by {lead.label}. The best, {lead.best}, reaches {number}."
+        said = f"no map is shown to beat all controls by {lead.label}. The best, {lead.best}, reaches {number}."
     return f"On {classifier}, {said}{beside(lead)}{after(lead)}{second(results, classifier)}"
 
 
