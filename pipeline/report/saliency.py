@@ -217,7 +217,8 @@ def verdict(results: Results, classifier: str) -> str | None:
     """The answer on one classifier in a few sentences, by the leading column; nothing where the metrics have none."""
     lead = leading(results, classifier)
     if lead is None:
-        return None
+        own = "every method fills in itself what it would be judged by: name another in-filler in evaluation: infills"
+        return f"On {classifier}, {own}." if headline(results, classifier) else None
     finders = [method for method in lead.rows if not unbeaten(lead, method)]
     if finders:
         said = found_by(results, lead, finders)

@@ -75,8 +75,8 @@ def test_where_no_map_beats_all_controls_none_is_said_to_find_anything(map_study
     write_values(values, level=[("fido", CENTRED)], others={"fido": 0.2, "lime": 0.1})
     said = (
         "On smile-cnn, no map is shown to beat all controls by share of mass. The best, fido, reaches share of mass"
-        " 0.54, 95 % interval 0.52 to 0.56, 17 images. For comparison: a random map 0.10 and a centred map 0.50. Not shown to"
-        " beat a centred map: fido and lime."
+        " 0.54, 95 % interval 0.52 to 0.56, 17 images. For comparison: a random map 0.10 and a centred map 0.50. Not"
+        " shown to beat a centred map: fido and lime."
     )
     assert said in words(section(map_study.build()))
 
@@ -141,7 +141,9 @@ def test_curves_that_every_method_fills_in_itself_give_no_number(map_study):
         rows = read_table(path, "saliency").to_pylist()
         write_table(path, "saliency", [{**row, "infill": "blur"} for row in rows], {})
     map_study.rewrite("metrics", [map_metric("smile-cnn", "mirrored", "keeping_auc", 0.9, 0.8, 1.0, 8, infill="blur")])
-    first = section(map_study.build()).split("<table")[1].split("</table>")[0]
+    found = section(map_study.build())
+    assert "On smile-cnn, every method fills in itself what it would be judged by" in words(found)
+    first = found.split("<table")[1].split("</table>")[0]
     assert "fills in blur itself" in first and "0.90" not in first
 
 
