@@ -32,6 +32,24 @@ def positive_pixels(parts: Mapping[str, np.ndarray], flips: Mapping[str, bool]) 
     return np.logical_or.reduce([np.zeros(shape, bool), *chosen])
 
 
+def truth_mass(maps: np.ndarray, positives: np.ndarray) -> Scored:
+    """Share of a map's positive mass that lies on positive pixels: the sum of what is above 0 there, of that anywhere.
+
+    maps: (N, h, w), any resolution; values below 0 speak against the decision and have no mass. positives: (N, H, W)
+    bool. Images without both kinds of pixel are not scored, nor are maps without mass.
+    A map of one value above 0 everywhere has the share of positive pixels.
+    """
+    found = score_each(maps, positives, mass_inside)
+    known = found.scored & ~np.isnan(found.values)
+    return Scored(np.where(known, found.values, 0.0), known)
+
+
+def mass_inside(map: np.ndarray, truth: np.ndarray) -> float:
+    """Share of the positive mass of a map (H, W) inside the truth (H, W); not a number where there is no mass."""
+    mass = np.maximum(map.astype(np.float64), 0)
+    return float(mass[truth].sum() / mass.sum()) if mass.any() else np.nan
+
+
 def truth_auroc(maps: np.ndarray, positives: np.ndarray) -> Scored:
     """Chance that a positive pixel lies higher in its map than a negative one, ties as halves (area under the ROC).
 

@@ -1,9 +1,10 @@
 """Columns of numbers that compare methods: their headings and their cells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.report.comparison import Comparison
 from pipeline.report.numbers import count, decimal
+from pipeline.report.results import Row
 
 ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
 
@@ -23,12 +24,14 @@ class Column(Comparison):
 
     about: what tells it from others of that metric, such as an in-fill or a judge; None where there is one alone.
     definition: as published, or corrected, where the two differ.
+    controls: (method or None, control) -> row of the metrics, of what was scored in the place of an explanation.
     """
 
     metric: str
     measure: Measure
     about: str | None
     definition: str | None = None
+    controls: dict[tuple[str | None, str], Row] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -53,10 +56,13 @@ def cell(column: Column, method: str) -> dict | None:
     """One number of the table, with its interval and its mark."""
     if method not in column.rows:
         return None
-    row = column.rows[method]
+    return {**figures(column.rows[method]), "mark": column.mark(method)}
+
+
+def figures(row: Row) -> dict:
+    """A number with its interval and number of images."""
     known = row["ci_low"] is not None
     return {
         **{key: row[key] for key in ("value", "ci_low", "ci_high", "n")},
-        "mark": column.mark(method),
         "between": f"{decimal(row['ci_low'])} to {decimal(row['ci_high'])}" if known else None,
     }

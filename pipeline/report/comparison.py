@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Self
 
 from pipeline.metrics.paired import holm
@@ -11,15 +12,15 @@ from pipeline.report.results import Row
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Methods by one metric on the same images: the best is held against all others, and so are the references.
+    """Methods by one metric on the same images: the best is held against all others, and all against the references.
 
     Of many comparisons some differ by chance, so they are adjusted for their number (Holm 1979). That the best was
     chosen by the same values is not adjusted for: of 8 equal methods one is said to be beaten in 12 % of the columns
     rather than 5 %, and in 50 % without the adjustment.
 
     rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two, in
-    either order. better: "higher" or "lower". references: methods that all others are held against too, such as a
-    random map.
+    either order. better: "higher" or "lower". references: what all methods are held against too, such as controls; they
+    need no rows.
     """
 
     rows: dict[str, Row]
@@ -36,24 +37,23 @@ class Comparison:
 
     @cached_property
     def winners(self) -> dict[frozenset[str], str | None]:
-        """The better one of every two methods that are compared; None where they are not distinguishable."""
+        """The better one of every two that are compared; None where they are not distinguishable."""
+        held = [(self.best, other) for other in self.rows] + list(product(self.rows, self.references))
         found = {
-            frozenset((one, other)): row
-            for one in (self.best, *self.references)
-            for other in self.rows
-            for row in (self.differences.get((one, other)), self.differences.get((other, one)))
-            if one in self.rows and row is not None and row["p"] is not None
+            frozenset(pair): pair
+            for pair in (*held, *((other, one) for one, other in held))
+            if pair in self.differences and self.differences[pair]["p"] is not None
         }
-        adjusted = holm([row["p"] for row in found.values()])
+        adjusted = holm([self.differences[pair]["p"] for pair in found.values()])
         return {
-            pair: self.winner(row) if p < 1 - self.confidence else None
-            for (pair, row), p in zip(found.items(), adjusted, strict=True)
+            both: self.winner(pair) if p < 1 - self.confidence else None
+            for (both, pair), p in zip(found.items(), adjusted, strict=True)
         }
 
-    def winner(self, difference: Row) -> str:
-        """The method with the better mean."""
-        higher = difference["value"] > 0
-        return difference["method" if higher == (self.better == "higher") else "compared_with"]
+    def winner(self, pair: tuple[str, str]) -> str:
+        """The one with the better mean."""
+        higher = self.differences[pair]["value"] > 0
+        return pair[0] if higher == (self.better == "higher") else pair[1]
 
     def among(self, methods: Iterable[str]) -> Self:
         """The same comparison of some of its methods alone."""
@@ -72,5 +72,14 @@ class Comparison:
         return self.compared(method, other) and self.winners[frozenset((method, other))] is None
 
     def mark(self, method: str) -> str:
-        """How a method stands beside the others: the best, not distinguishable from it, or neither."""
+        """How a method stands beside the others: the best, not distinguishable from it, or neither.
+
+        There is no best where none is shown to be better or worse than it, as where all have the worst value.
+        """
+        others = [other for other in self.rows if other != self.best]
+        if all(
+            self.rows[other]["value"] == self.rows[self.best]["value"] or self.level(other, self.best)
+            for other in others
+        ):
+            return ""
         return "best" if method == self.best else "level" if self.level(method, self.best) else ""

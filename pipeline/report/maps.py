@@ -10,7 +10,7 @@ from pipeline.report.pictures import picture
 from pipeline.report.results import Results, Row
 from pipeline.tables import unpack
 
-ORDERED_BY = "truth_auroc"
+ORDERED_BY = "truth_mass"
 
 
 def show_maps(results: Results) -> dict | None:
@@ -65,6 +65,7 @@ def scores_of(results: Results, classifier: str) -> dict[tuple[str, str], Row]:
     import polars
 
     own = (polars.col("family") == "saliency") & (polars.col("metric") == ORDERED_BY)
+    own &= polars.col("control").is_null()
     rows = results.tables["scores"].filter(own & (polars.col("classifier") == classifier)).to_dicts()
     return {(row["image_id"], row["method"]): row for row in rows}
 

@@ -21,18 +21,19 @@ COLUMNS = {
         *(*STATE, "image_id", "classifier", "source", "source_row_id"),
         *("task", "predicted", "confidence", "label"),
     ),
-    "saliency": (*STATE, "image_id", "classifier", "method"),
+    "saliency": (*STATE, "image_id", "classifier", "method", "infill"),
     "counterfactuals": (
         *(*STATE, "image_id", "classifier", "method", "target", "sample"),
         *("predicted", "confidence_target", "flipped"),
     ),
     "scores": (
-        *(*STATE, "family", "image_id", "classifier", "method", "metric", "concept", "value"),
+        *(*STATE, "family", "image_id", "classifier", "method", "control", "metric", "concept", "value"),
         *("source_row_id", "target_class"),
     ),
     "metrics": (
         *(*STATE, "family", "method", "classifier", "metric", "concept", "source_class", "target_class", "pairs"),
-        *("definition", "network", "compared_with", "judge", "infill", "value", "ci_low", "ci_high", "p", "n"),
+        *("definition", "network", "control", "compared_with", "judge", "infill"),
+        *("value", "ci_low", "ci_high", "p", "n"),
     ),
 }
 

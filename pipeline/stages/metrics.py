@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import UserError, nearest
+from pipeline.metrics.control_maps import CONTROLS
 from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import Estimate, bootstrap_mean, share
 from pipeline.stages.common import job, provenance
@@ -17,8 +18,9 @@ from pipeline.tables import iterate_table, row_id, write_table
 
 Unit = tuple[str, str | None]  # an image, and the target of its counterfactual
 Values = dict[Unit, list[float]]
+Contender = tuple[str | None, str | None]  # a method, and what stands as a control in its place
 NAMES = (
-    *("classifier", "method", "judge", "infill", "concept", "source_class", "target_class", "pairs"),
+    *("classifier", "method", "control", "judge", "infill", "concept", "source_class", "target_class", "pairs"),
     *("definition", "network"),
 )
 PAIR = ("source_class", "target_class", "pairs")
@@ -104,32 +106,44 @@ def by_image(units: Values) -> np.ndarray:
 
 
 def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
-    """One row for each ordered pair of methods, with the interval and p of the paired bootstrap, not yet adjusted.
+    """One row for each ordered pair of methods, and for each method and control, by the paired bootstrap, not adjusted.
 
     Pairs without an image that both have a score for are left out: there is nothing to compare. So are metrics of
     which neither way is better. Counterfactuals are compared over all pairs of classes and those of one kind, not pair
     by pair, nor concept by concept.
     """
-    of_methods: dict[tuple, dict[str, Values]] = {}
+    of_methods: dict[tuple, dict[Contender, Values]] = {}
     for (family, metric, *names), values in groups.items():
         named = dict(zip(NAMES, names, strict=True))
-        method = named.pop("method")
+        contender = named.pop("method"), named.pop("control")
         detailed = family == "counterfactuals" and (named["source_class"] is not None or named["concept"] is not None)
-        if method is not None and not detailed and SUMMARIES[metric].better is not None:
-            of_methods.setdefault((family, metric, *named.items()), {})[method] = values
+        if any(contender) and not detailed and SUMMARIES[metric].better is not None:
+            of_methods.setdefault((family, metric, *named.items()), {})[contender] = values
     for (family, metric, *named), methods in of_methods.items():
         name, _, better = SUMMARIES[metric]
         sampling = {"seed": options["seed"], "samples": options["bootstrap"], "confidence": options["confidence"]}
         sampling["purpose"] = row_id(family, metric, *dict(named).values())
-        for first, second in combinations(methods, 2):
+        for first, second in contests(methods):
             shared = [unit for unit in methods[first] if unit in methods[second]]
             if shared:
                 apart = {unit: [np.mean(methods[first][unit]) - np.mean(methods[second][unit])] for unit in shared}
                 estimate, p = paired_bootstrap(by_image(apart), **sampling)
-                for one, other, found in ((first, second, estimate), (second, first, reversed_estimate(estimate))):
-                    names = {**dict(named), "method": one}
-                    row = metric_row(family, f"{name}_difference", names, found, better, compared_with=other)
+                names = {**dict(named), "method": first[0], "control": second[1]}
+                other = None if second[1] else second[0]
+                yield {**metric_row(family, f"{name}_difference", names, estimate, better, compared_with=other), "p": p}
+                if other is not None:
+                    back, names = reversed_estimate(estimate), {**names, "method": other}
+                    row = metric_row(family, f"{name}_difference", names, back, better, compared_with=first[0])
                     yield {**row, "p": p}
+
+
+def contests(contenders: Iterable[Contender]) -> Iterator[tuple[Contender, Contender]]:
+    """Which are compared: each method with the others, and with its controls, its own and those of no method."""
+    methods = [contender for contender in contenders if contender[1] is None]
+    yield from combinations(methods, 2)
+    for method, control in contenders:
+        if control in CONTROLS:
+            yield from ((own, (method, control)) for own in methods if method in (None, own[0]))
 
 
 def reversed_estimate(estimate: Estimate) -> Estimate:

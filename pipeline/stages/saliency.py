@@ -26,6 +26,7 @@ from pipeline.tables import TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
 BATCH = 96  # rows that go through the classifier at once
+OWN_INFILLS = {"bbmp": "blur", "lime": "mean", "occlusion": "mean"}  # what methods fill in if nothing is said
 
 Row = dict[str, Any]
 
@@ -139,7 +140,7 @@ def table_rows(name: str, classifier: str, method: Row, rows: list[Row], store: 
             "classifier": classifier,
             "method": name,
             "target": row["explained"],
-            "infill": method.get("infill"),
+            "infill": method.get("infill") or OWN_INFILLS.get(method["method"]),
             "objective": method.get("objective"),
         }
         for row, kept in zip(rows, found, strict=True)

@@ -15,6 +15,16 @@ from pipeline.images import decode_mask, to_tensor
 from pipeline.infill import load_infill
 from pipeline.infill.masked import masked_logits
 from pipeline.metrics import flipping
+from pipeline.metrics.control_maps import (
+    CEILING,
+    CENTRED,
+    OTHER,
+    PURPOSE,
+    RANDOM,
+    centred_maps,
+    other_images,
+    random_maps,
+)
 from pipeline.metrics.localisation import localisation_error, salient_boxes, tuned_alpha
 from pipeline.metrics.saliency_metric import saliency_metric
 from pipeline.metrics.truth_maps import (
@@ -24,6 +34,7 @@ from pipeline.metrics.truth_maps import (
     positive_pixels,
     truth_auroc,
     truth_average_precision,
+    truth_mass,
 )
 from pipeline.noise import Noise
 from pipeline.progress import bar
@@ -31,6 +42,7 @@ from pipeline.stages.common import job, provenance, read_weights
 from pipeline.tables import TableWriter, read_table, row_id, unpack
 
 NOT_FILLABLE = "filling in exactly the true parts does not change this decision"
+NO_MASS = "the map has no value above 0"
 NO_FLIP = "no intervention flips this decision, or its parts are the whole image"
 FLAT = "filling in the whole image hardly changes the decision"
 NO_BOX = "the image has no box"
@@ -38,6 +50,8 @@ NO_PART = "no pixel of the image shows the concept"
 RULE, ALPHA = "mean", 1.0  # pixels above the map's own mean, as in the fixed-threshold protocol
 
 Row = dict[str, Any]
+Found = tuple[str, str | None, Scored, str | np.ndarray]
+"""A metric, the in-fill it is by, the scores of all images, and why some have none, for all or for each."""
 
 
 def score_saliency(
@@ -50,7 +64,10 @@ def score_saliency(
     scores: Path,
     identity: Path | None = None,
 ) -> None:
-    """Write one row per image, method and metric; an image that a metric has nothing to say of is an unscored row."""
+    """Write one row per image, method and metric; an image that a metric has nothing to say of is an unscored row.
+
+    Controls and the ceiling are scored beside the methods.
+    """
     chosen = json.loads(options)
     with job("score_saliency", chosen["study"], scores) as account:
         with account.clock("tables"):
@@ -63,6 +80,7 @@ def score_saliency(
             judged = place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]), device)
         judged.register_forward_hook(lambda network, inputs, logits: account.clock.count(len(logits)))
         pixels = to_tensor([row["image"] for row in rows]).to(device)
+        size = tuple(pixels.shape[-2:])
         inputs = {"images": images, "saliency": saliency, "scores": [truth]}
         weights = read_weights([identity] if identity else [])
         told = provenance("score_saliency", chosen, code, inputs, weights=weights)
@@ -71,21 +89,21 @@ def score_saliency(
         with account.clock("compute"):
             filled = None if positives is None else truth_fill_flips(judged, pixels, positives, image_ids, chosen)
         with TableWriter(scores, "scores", told) as table, bar(f"score {classifier}", len(maps)) as progress:
-            for method, of_method in maps.items():
-                drawn = np.stack([of_method[image_id][0] for image_id in image_ids])
+            for method, control, drawn in contenders(maps, positives, size, chosen["seed"]):
+                names = {"classifier": classifier, "method": method, "control": control}
                 with account.clock("compute"):
-                    found = [
-                        *truth_scores(drawn, positives, filled),
-                        *box_scores(drawn, rows, positives, judged, pixels, targets),
-                        *flipping_scores(drawn, judged, pixels, targets, image_ids, chosen),
-                    ]
+                    boxes = salient_boxes(drawn, size, rule=RULE, alpha=ALPHA, largest_component=True)
+                    found = [*truth_scores(drawn, positives, filled), *box_scores(drawn, boxes, rows, positives, size)]
+                    if control in (None, RANDOM, CENTRED):
+                        found += saliency_metric_scores(boxes, judged, pixels, targets)
+                        found += flipping_scores(drawn, judged, pixels, targets, image_ids, chosen)
                 for metric, infill, scored, reason in found:
-                    table.extend(score_rows(metric, infill, scored, reason, classifier, method, image_ids))
-                table.extend(list(coverage_rows(drawn, rows, flips, classifier, method)))
-                progress.advance(1)
+                    table.extend(score_rows(metric, infill, scored, reason, names, image_ids))
+                table.extend(list(coverage_rows(drawn, rows, flips, names)))
+                progress.advance(control is None)
             if filled is not None:
-                first = chosen["infills"][0]
-                table.extend(score_rows("truth_fill_flips", first, filled, NO_FLIP, classifier, None, image_ids))
+                first, names = chosen["infills"][0], {"classifier": classifier}
+                table.extend(score_rows("truth_fill_flips", first, filled, NO_FLIP, names, image_ids))
             account.rows = table.rows
 
 
@@ -102,6 +120,25 @@ def read_maps(paths: list[Path], classifier: str) -> dict[str, dict[str, tuple[n
         method: {image_id: of_method[image_id] for image_id in of_method if image_id in shared}
         for method, of_method in maps.items()
     }
+
+
+def contenders(
+    maps: dict[str, dict[str, tuple[np.ndarray, int]]], positives: np.ndarray | None, size: tuple[int, int], seed: int
+) -> Iterator[tuple[str | None, str | None, np.ndarray]]:
+    """Method, control and maps (N, h, w) of all that is scored: what methods drew, then what stands in their place.
+
+    Another image's map is a control of its method; the others are of none.
+    """
+    image_ids = list(next(iter(maps.values())))
+    for method, of_method in maps.items():
+        drawn = np.stack([of_method[image_id][0] for image_id in image_ids])
+        yield method, None, drawn
+        if len(image_ids) > 1:
+            yield method, OTHER, drawn[other_images(image_ids)]
+    yield None, RANDOM, random_maps(Noise(seed, image_ids, PURPOSE), size)
+    yield None, CENTRED, centred_maps(len(image_ids), size)
+    if positives is not None:
+        yield None, CEILING, positives.astype(np.float32)
 
 
 def read_images(paths: list[Path], image_ids: list[str]) -> list[Row]:
@@ -127,13 +164,12 @@ def known_positives(rows: list[Row], flips: dict[str, dict[str, bool]]) -> np.nd
     return np.stack([positive_pixels(of_row, flips[row["row_id"]]) for of_row, row in zip(parts, rows, strict=True)])
 
 
-def truth_scores(
-    maps: np.ndarray, positives: np.ndarray | None, filled: Scored | None
-) -> Iterator[tuple[str, str | None, Scored, str]]:
+def truth_scores(maps: np.ndarray, positives: np.ndarray | None, filled: Scored | None) -> Iterator[Found]:
     """The scores against the truth; the area also over the images where filling in exactly the truth flips it."""
     if positives is None or filled is None:
         return
     area = truth_auroc(maps, positives)
+    yield "truth_mass", None, truth_mass(maps, positives), np.where(area.scored, NO_MASS, NO_FLIP)
     yield "truth_auroc", None, area, NO_FLIP
     fillable = area.scored & filled.scored & (filled.values == 1)
     yield "truth_auroc_fillable", None, Scored(np.where(fillable, area.values, 0.0), fillable), NOT_FILLABLE
@@ -142,7 +178,7 @@ def truth_scores(
 
 
 def coverage_rows(
-    maps: np.ndarray, rows: list[Row], flips: dict[str, dict[str, bool]], classifier: str, method: str
+    maps: np.ndarray, rows: list[Row], flips: dict[str, dict[str, bool]], names: dict[str, str | None]
 ) -> Iterator[Row]:
     """How strongly the maps mark each part, apart for the images whose decision its intervention flips and the rest."""
     parts = [{part["concept"]: decode_mask(part["mask"]) for part in row["parts"] or []} for row in rows]
@@ -159,13 +195,12 @@ def coverage_rows(
             image_id = rows[index]["row_id"]
             metric = "coverage_flipping" if flips[image_id][concept] else "coverage_not_flipping"
             yield {
-                "row_id": row_id(metric, classifier, method, concept, image_id),
+                "row_id": row_id(metric, *names.values(), concept, image_id),
                 "status": "ok" if shown else "unscored",
                 "reason": None if shown else NO_PART,
                 "family": "saliency",
                 "image_id": image_id,
-                "classifier": classifier,
-                "method": method,
+                **names,
                 "metric": metric,
                 "concept": concept,
                 "value": float(value) if shown else None,
@@ -173,16 +208,9 @@ def coverage_rows(
 
 
 def box_scores(
-    maps: np.ndarray,
-    rows: list[Row],
-    positives: np.ndarray | None,
-    classifier: Classifier,
-    images: torch.Tensor,
-    targets: torch.Tensor,
-) -> Iterator[tuple[str, str | None, Scored, str]]:
-    """Localisation by the tight box of the map's largest region, and the saliency metric of the image cut to it."""
-    size = tuple(images.shape[-2:])
-    marked = salient_boxes(maps, size, rule=RULE, alpha=ALPHA, largest_component=True)
+    maps: np.ndarray, marked: np.ndarray, rows: list[Row], positives: np.ndarray | None, size: tuple[int, int]
+) -> Iterator[Found]:
+    """Localisation by the tight box (N, 4) of each map's largest region, in images of `size`."""
     if positives is not None:
         truth = [tight_boxes(mask) for mask in positives]
     else:
@@ -192,6 +220,12 @@ def box_scores(
     if any(len(boxes) for boxes in truth):
         yield "localisation_error", None, localisation_error(marked, truth), NO_BOX
         yield "localisation_error_tuned", None, localisation_error(tuned_boxes(maps, truth, size), truth), NO_BOX
+
+
+def saliency_metric_scores(
+    marked: np.ndarray, classifier: Classifier, images: torch.Tensor, targets: torch.Tensor
+) -> Iterator[Found]:
+    """The saliency metric of the images cut to their boxes (N, 4)."""
     values = np.asarray(saliency_metric(classifier, images, targets, marked))
     yield "saliency_metric", None, Scored(values, np.isfinite(values)), "not finite"
 
@@ -224,7 +258,7 @@ def flipping_scores(
     targets: torch.Tensor,
     image_ids: list[str],
     options: Row,
-) -> Iterator[tuple[str, str | None, Scored, str]]:
+) -> Iterator[Found]:
     """Areas under the curves of removing and of keeping, for each in-filler of the evaluation."""
     for name in options["infills"]:
         noise = Noise(options["seed"], image_ids, flipping.PURPOSE).to(images.device)
@@ -255,23 +289,22 @@ def score_rows(
     metric: str,
     infill: str | None,
     scored: Scored,
-    reason: str,
-    classifier: str,
-    method: str | None,
+    reason: str | np.ndarray,
+    names: dict[str, str | None],
     image_ids: list[str],
 ) -> list[Row]:
+    reasons = np.broadcast_to(reason, len(image_ids)).tolist()
     return [
         {
-            "row_id": row_id(metric, classifier, method, infill, image_id),
+            "row_id": row_id(metric, *names.values(), infill, image_id),
             "status": "ok" if known else "unscored",
-            "reason": None if known else reason,
+            "reason": None if known else why,
             "family": "saliency",
             "image_id": image_id,
-            "classifier": classifier,
-            "method": method,
+            **names,
             "metric": metric,
             "infill": infill,
             "value": float(value) if known else None,
         }
-        for image_id, value, known in zip(image_ids, scored.values, scored.scored, strict=True)
+        for image_id, value, known, why in zip(image_ids, scored.values, scored.scored, reasons, strict=True)
     ]

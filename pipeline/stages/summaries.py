@@ -17,6 +17,7 @@ SUMMARIES = {
     "effect": Summary("intervention_effect", "mean", None),
     "causal_effect": Summary("average_causal_effect", "mean", None),
     # Maps.
+    "truth_mass": Summary("truth_mass", "mean", "higher"),
     "truth_auroc": Summary("truth_auroc", "mean", "higher"),
     "truth_auroc_fillable": Summary("truth_auroc_fillable", "mean", "higher"),
     "truth_average_precision": Summary("truth_average_precision", "mean", "higher"),

@@ -264,17 +264,23 @@ class Estimate:
         return Work("score", [[self.plan.table("scores")]], rows, [], rows * ROW_BYTES["scores"] + FILE_BYTES)
 
     def score_saliency(self) -> Work:
-        """For each map: truth, parts and boxes, a crop, two areas per in-filler; once an image, the truth filled in."""
+        """For each map: truth, parts and boxes, a crop, two areas per in-filler; once an image, the truth filled in.
+
+        Two control maps of each image are scored like a method's; another image's map in the place of each, and the
+        truth itself, without the network.
+        """
         infills, truth = len(self.study.evaluation.infills), self.world is not None
         boxes = truth or bool(self.dataset.get("boxes"))
         parts = len(self.world.concepts) if self.world else 0
-        per_map = 4 * truth + parts + 2 * boxes + 1 + 2 * infills
+        alone = 5 * truth + parts + 2 * boxes
+        per_map = alone + 1 + 2 * infills
         passes = []
         for name in self.study.classifiers:
             methods = len(self.plan.methods("saliency", name))
             if methods:
-                rows = self.explained * (methods * per_map + truth)
-                evaluations = self.explained * (methods * (CURVE_IMAGES * infills + 1) + 2 * truth)
+                others = methods * (self.explained > 1) + truth
+                rows = self.explained * ((methods + 2) * per_map + others * alone + truth)
+                evaluations = self.explained * ((methods + 2) * (CURVE_IMAGES * infills + 1) + 2 * truth)
                 passes.append(Passes(name, None, rows, evaluations, 0))
         rows = sum(each.rows for each in passes)
         size = rows * ROW_BYTES["scores"] + len(passes) * FILE_BYTES

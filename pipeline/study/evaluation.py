@@ -49,7 +49,10 @@ class Evaluation(Section):
     """How explanations are tested. A network of our own that measures stands in all tables under its own name."""
 
     infills: list[InfillName] = Field(
-        ["mean"], min_length=1, description="In-fillers of the flipping curves, the same for all maps."
+        ["mean"],
+        min_length=1,
+        description="In-fillers of the flipping curves, the same for all maps. A method that fills in the same itself"
+        " is not judged by it: name one that no method uses.",
     )
     perceptual: Name | Lpips | None = Field(
         None,

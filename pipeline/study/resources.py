@@ -53,7 +53,7 @@ ROW_SECONDS = 1e-3
 BOOTSTRAPPED_SCORE_SECONDS = 1e-7  # for each bootstrap sample and method
 
 PASSES_OF_CURVES, PASSES_OF_MAP = 24, 2  # network evaluations that score a map: by each in-filler, and once
-SCORES_OF_ANSWER, SCORES_OF_MAP, SCORES_OF_COUNTERFACTUAL = 4, 12, 60
+SCORES_OF_ANSWER, SCORES_OF_MAP, SCORES_OF_COUNTERFACTUAL = 4, 40, 60
 PASSES_OF_COUNTERFACTUAL = 60  # that score it: pixel by pixel, and by the networks that measure
 SCORED_AT_ONCE, SCORED_PIXEL_BYTES = 256, 60
 
@@ -331,7 +331,8 @@ def score_seconds(job: Handled) -> float:
 
 def score_saliency_seconds(job: Handled) -> float:
     passes_of_map = PASSES_OF_CURVES * job.infills + PASSES_OF_MAP
-    return passes_of_map * job.methods * (FORWARD_PIXEL_SECONDS * job.explained_pixels + ROW_SECONDS * job.explained)
+    of_all = FORWARD_PIXEL_SECONDS * job.explained_pixels + ROW_SECONDS * job.explained
+    return passes_of_map * (job.methods + 2) * of_all
 
 
 def judge_seconds(job: Handled) -> float:

@@ -97,7 +97,7 @@ class Occlusion(Method):
 
 
 class RandomMap(Method):
-    """A random map: what a method that knows nothing would score."""
+    """A random map, such as a smooth one. Noise of each pixel is a control of every study, without an entry here."""
 
     method: Literal["random"] = Field(description="The method.")
     smooth: Share = Field(0.0, description="Blur of the map, as a share of the side.")

@@ -201,6 +201,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("image_id", TEXT),
         optional("classifier", TEXT),
         optional("method", TEXT),
+        optional("control", TEXT),  # what was scored in the place of an explanation, which then is none of the method's
         optional("source_row_id", TEXT),
         required("metric", TEXT),
         optional("judge", TEXT),
@@ -222,6 +223,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("method", TEXT),
         optional("classifier", TEXT),
         required("metric", TEXT),
+        optional("control", TEXT),  # as in scores; of a difference, what the method is compared with
         optional("compared_with", TEXT),  # the other method of a difference
         optional("judge", TEXT),
         optional("infill", TEXT),

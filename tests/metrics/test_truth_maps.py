@@ -8,9 +8,11 @@ from pipeline.metrics.truth_maps import (
     positive_pixels,
     truth_auroc,
     truth_average_precision,
+    truth_mass,
 )
 
-METRICS = pytest.mark.parametrize("metric", [truth_auroc, truth_average_precision, pointing_game])
+RANKING = [truth_auroc, truth_average_precision, pointing_game]
+METRICS = pytest.mark.parametrize("metric", [truth_mass, *RANKING])
 TRUTH = np.array([[[1, 0], [1, 0]]], bool)
 
 
@@ -20,6 +22,22 @@ def test_positive_pixels_are_the_parts_whose_change_flips_the_decision():
     assert positive_pixels(parts, flips).tolist() == [[True, True, True]]
     assert positive_pixels(parts, {"smile": True}).tolist() == [[False, True, True]]
     assert not positive_pixels(parts, {}).any()
+
+
+def test_mass_is_the_share_of_what_is_above_zero_inside_the_truth():
+    assert truth_mass(np.array([[[4.0, 3.0], [2.0, 1.0]]]), TRUTH).values == pytest.approx([0.6])
+    signed = np.array([[[4.0, 1.0], [-2.0, -9.0]]])  # what speaks against the decision is no mass, inside or outside
+    assert truth_mass(signed, TRUTH).values == pytest.approx([0.8])
+
+
+def test_mass_of_the_truth_is_one_and_of_a_flat_map_the_share_of_positive_pixels():
+    assert truth_mass(TRUTH.astype(float), TRUTH).values == pytest.approx([1])
+    assert truth_mass(np.full((1, 1, 4), 0.3), np.array([[[1, 0, 0, 0]]], bool)).values == pytest.approx([0.25])
+
+
+def test_maps_without_anything_above_zero_have_no_share():
+    values, scored = truth_mass(np.stack([np.zeros((2, 2)), -np.ones((2, 2)), np.eye(2)]), np.repeat(TRUTH, 3, 0))
+    assert scored.tolist() == [False, False, True] and values == pytest.approx([0, 0, 0.5])
 
 
 def test_auroc_is_the_share_of_pairs_in_the_right_order():
@@ -60,7 +78,7 @@ def test_images_without_a_flip_or_all_positive_are_marked_and_others_are_not(met
     assert values.shape == (3,) and np.isfinite(values).all()
 
 
-@METRICS
+@pytest.mark.parametrize("metric", RANKING)
 def test_a_coarse_map_is_spread_over_the_mask(metric):
     truth = np.zeros((1, 8, 8), bool)
     truth[:, :4, :4] = True

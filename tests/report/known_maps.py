@@ -1,4 +1,4 @@
-"""Maps that follow known rules, for a study of the report's tests: the truth blurred, its mirror image, and chance."""
+"""Maps that follow known rules, for a study of the report's tests: the truth blurred, its mirror image, and noise."""
 
 from itertools import combinations
 
@@ -6,21 +6,22 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from pipeline.images import decode_mask
+from pipeline.metrics.control_maps import CEILING, CONTROLS, RANDOM
 from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import bootstrap_mean
-from pipeline.metrics.truth_maps import pointing_game, positive_pixels, truth_auroc
+from pipeline.metrics.truth_maps import pointing_game, positive_pixels, truth_mass
 from pipeline.noise import stream
 from pipeline.tables import pack, read_table, write_table
 
 NO_FLIP = "no intervention flips this decision"
 UNFLIPPED = slice(1, 3)  # images that are said to be flipped by nothing
-SCORES = {"truth_auroc": truth_auroc, "pointing_game": pointing_game}
+SCORES = {"truth_mass": truth_mass, "pointing_game": pointing_game}
 ORIGIN = {"study": "tiny", "code": "f" * 64, "seed": 2026}
-METHODS = {"blurred-truth": {"method": "blur"}, "mirrored": {"method": "mirror"}, "random": {"method": "random"}}
+METHODS = {"blurred-truth": {"method": "blur"}, "mirrored": {"method": "mirror"}}
 
 
 def draw_maps(positives: np.ndarray) -> dict[str, np.ndarray]:
-    """Method -> maps (N, H, W) from the pixels (N, H, W) that truly matter; the random ones are coarse (N, 8, 8).
+    """Method or control -> maps (N, H, W) from the pixels (N, H, W) that truly matter; noise is coarse (N, 8, 8).
 
     The blurred truth is spoilt by speckle, the first images most.
     """
@@ -28,7 +29,7 @@ def draw_maps(positives: np.ndarray) -> dict[str, np.ndarray]:
     spoilt = np.linspace(0.9, 0.1, len(positives), dtype=np.float32)[:, None, None] * speckle
     blurred = np.stack([gaussian_filter(mask.astype(np.float32), 1.0) for mask in positives]) + spoilt
     chance = stream(1, "maps", "test").random((len(positives), 8, 8)).astype(np.float32)
-    return {"blurred-truth": blurred, "mirrored": blurred[:, ::-1], "random": chance}
+    return {"blurred-truth": blurred, "mirrored": blurred[:, ::-1], RANDOM: chance}
 
 
 def add_maps(study, classifiers: list[str]):
@@ -44,9 +45,7 @@ def add_maps(study, classifiers: list[str]):
             flips[image_id] = dict.fromkeys(flips[image_id], False)
         positives = np.stack([positive_pixels(parts[image_id], flips[image_id]) for image_id in parts])
         maps = draw_maps(positives)
-        rows = [
-            map_row(classifier, name, *pair) for name, drawn in maps.items() for pair in zip(parts, drawn, strict=True)
-        ]
+        rows = [map_row(classifier, name, *pair) for name in METHODS for pair in zip(parts, maps[name], strict=True)]
         write_part(study, "saliency", classifier, rows, ["images", "predictions"], options={"methods": METHODS})
         scores = [flip_row(classifier, image_id, *flip) for image_id in parts for flip in flips[image_id].items()]
         for metric, score in SCORES.items():
@@ -97,7 +96,7 @@ def score_rows(classifier: str, method: str, metric: str, image_ids, found) -> l
     return [
         {
             **{"row_id": f"{metric}/{classifier}/{method}/{image_id}", "family": "saliency", "image_id": image_id},
-            **{"classifier": classifier, "method": method, "metric": metric},
+            **{"classifier": classifier, "metric": metric, **named(method)},
             **{"status": "ok" if known else "unscored", "reason": None if known else NO_FLIP},
             "value": float(value) if known else None,
         }
@@ -105,19 +104,39 @@ def score_rows(classifier: str, method: str, metric: str, image_ids, found) -> l
     ]
 
 
-def map_metric(classifier: str, method: str, metric: str, value, low, high, n, **names) -> dict:
-    """A row of the metrics about maps. names: of the method that it is compared with, of an in-fill; and p."""
-    compared_with, infill = names.get("compared_with"), names.get("infill")
-    parts = ["saliency", metric, classifier, method, compared_with, infill]
+def named(contender: str) -> dict:
+    """The columns that name a method, or a control, which is of none."""
+    return {"method": None, "control": contender} if contender in (*CONTROLS, CEILING) else {"method": contender}
+
+
+def map_metric(
+    classifier: str,
+    method: str,
+    metric: str,
+    value,
+    low,
+    high,
+    n,
+    compared_with=None,
+    infill=None,
+    control=None,
+    p=None,
+) -> dict:
+    """A row of the metrics about maps; method and compared_with may be the name of a control. p: of a difference."""
+    names = {"control": control, **named(method)}
+    if compared_with in CONTROLS:
+        names, compared_with = {**names, "control": compared_with}, None
+    parts = ["saliency", metric, classifier, method, names["control"], compared_with, infill]
     return {
         **{"row_id": "/".join(part for part in parts if part), "status": "ok", "family": "saliency"},
         **{
             "metric": metric,
             "classifier": classifier,
-            "method": method,
             **names,
+            "compared_with": compared_with,
+            "infill": infill,
         },
-        **{"value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
+        **{"value": value, "ci_low": low, "ci_high": high, "p": p, "n": n, "better": "higher"},
     }
 
 
@@ -129,8 +148,7 @@ def metric_rows(classifier: str, metric: str, found: dict) -> list[dict]:
         rows.append(map_metric(classifier, method, metric, mean.value, mean.low, mean.high, mean.n))
     for one, other in combinations(found, 2):
         both = found[one].scored & found[other].scored
-        apart = (found[one].values - found[other].values)[both]
-        gap, p = paired_bootstrap(apart, seed=1, purpose=metric, samples=500)
-        numbers, named = (gap.value, gap.low, gap.high, gap.n), {"compared_with": other, "p": p}
-        rows.append(map_metric(classifier, one, f"{metric}_difference", *numbers, **named))
+        gap, p = paired_bootstrap((found[one].values - found[other].values)[both], seed=1, purpose=metric, samples=500)
+        numbers = (gap.value, gap.low, gap.high, gap.n)
+        rows.append(map_metric(classifier, one, f"{metric}_difference", *numbers, compared_with=other, p=p))
     return rows

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 
+from pipeline.report.numbers import decimal
 from pipeline.tables import read_table
 from tests.report.test_page import Elements, words
 
@@ -22,7 +23,7 @@ def scores_of(study, method: str, classifier: str = "smile-cnn") -> dict[str, fl
     return {
         row["image_id"]: row["value"]
         for row in rows
-        if (row["classifier"], row["method"], row["metric"]) == (classifier, method, "truth_auroc")
+        if (row["classifier"], row["method"], row["metric"]) == (classifier, method, "truth_mass")
     }
 
 
@@ -36,14 +37,14 @@ def test_images_that_the_first_method_explains_worst_come_first_and_unscored_one
 
 def test_every_method_is_shown_with_its_score_on_that_image(map_study):
     card = cards(map_study.build())[0]
-    assert re.findall(r"<b>([^<]+)</b>", card) == ["image", "truth", "blurred-truth", "mirrored", "random"]
-    score = scores_of(map_study, "random")[image_of(card)]
-    assert words(card).endswith(f"random{score:.2f}") or f"random {score:.2f}" in words(card)
+    assert re.findall(r"<b>([^<]+)</b>", card) == ["image", "truth", "blurred-truth", "mirrored"]
+    score = decimal(scores_of(map_study, "mirrored")[image_of(card)])
+    assert words(card).endswith(f"mirrored{score}") or f"mirrored {score}" in words(card)
 
 
 def test_truth_is_outlined_on_every_map_and_missing_where_nothing_flips(map_study):
     found = cards(map_study.build(examples=8))
-    assert found[0].count("<defs>") == 1 and found[0].count('class="over"') == 4
+    assert found[0].count("<defs>") == 1 and found[0].count('class="over"') == 3
     assert "No single change flips it." in found[-1] and "Not scored:" in found[-1] and "<svg" not in found[-1]
 
 
@@ -83,4 +84,4 @@ def test_maps_follow_the_table_where_nothing_is_scored(folder_study, map_study):
     folder_study.files["saliency"] = map_study.files["saliency"]
     page = folder_study.build()
     ids = read_table(folder_study.files["images"], "images", ["image_id"])["image_id"].to_pylist()
-    assert [image_of(card) for card in cards(page)] == ids[:3] and "truth AUROC on that image" not in page
+    assert [image_of(card) for card in cards(page)] == ids[:3] and "share of its mass" not in page

@@ -5,7 +5,8 @@ from itertools import combinations
 
 import pytest
 
-from pipeline.tables import read_table
+from pipeline.metrics.control_maps import CEILING, CENTRED, CONTROLS, OTHER, RANDOM
+from pipeline.tables import read_table, write_table
 from tests.report.conftest import write_study
 from tests.report.known_maps import NO_FLIP, add_maps, map_metric
 from tests.report.test_page import EVIL, Elements, words
@@ -17,84 +18,166 @@ def section(page: str, name: str = "saliency") -> str:
 
 @pytest.fixture
 def write_values(map_study):
-    """Give the maps of smile-cnn metrics by hand; `level`: pairs whose difference may be none, or each pair's own p."""
+    """Give the maps of smile-cnn metrics by hand; `level`: pairs whose difference may be none.
 
-    def write(values: dict[str, float], level=(), metric="truth_auroc", infill=None, better="higher", p=None) -> None:
-        rows = [
-            map_metric("smile-cnn", name, metric, value, value - 0.02, value + 0.02, 17, infill=infill)
-            for name, value in values.items()
+    `others`: the value of another image's map, by method. p: of pairs that have their own.
+    """
+
+    def write(
+        values: dict[str, float], level=(), metric="truth_mass", infill=None, better="higher", others=(), p=None
+    ) -> None:
+        def row(name, value, of=metric, compared_with=None, control=None, p=None):
+            ends = (value - 0.02, value + 0.02, 17)
+            return map_metric("smile-cnn", name, of, value, *ends, compared_with, infill, control, p)
+
+        def apart(one, other, value):
+            chance = 0.5 if {one, other} in [set(pair) for pair in level] else 0.001
+            named = {"compared_with": other, "p": (p or {}).get((one, other), chance)}
+            return row(one, values[one] - value, f"{metric}_difference", **named)
+
+        rows = [row(name, value) for name, value in values.items()]
+        rows += [
+            apart(one, other, values[other])
+            for one, other in combinations(values, 2)
+            if one not in (*CONTROLS, CEILING)
         ]
-        for one, other in combinations(values, 2):
-            gap = values[one] - values[other]
-            named = {"infill": infill, "compared_with": other}
-            named["p"] = (p or {}).get((one, other), 0.5 if {one, other} in [set(pair) for pair in level] else 0.001)
-            rows.append(map_metric("smile-cnn", one, f"{metric}_difference", gap, None, None, 17, **named))
+        for name, value in dict(others).items():
+            rows += [row(name, value, control=OTHER), apart(name, OTHER, value)]
         map_study.rewrite("metrics", [{**row, "better": better} for row in rows], options={"confidence": 0.95})
 
     return write
 
 
+def marks(page: str) -> dict[str, str]:
+    """How each method of the first table stands in its first column."""
+    rows = page.split("<tbody>")[1].split("</tbody>")[0].split("<tr")[1:]
+    return {re.search(r'class="whole">([\w-]+)', row)[1]: re.search(r'class="number (\w*)"', row)[1] for row in rows}
+
+
 def test_map_made_from_the_truth_wins_and_is_named_in_the_answer_too(tmp_path):
     page = add_maps(write_study(tmp_path, rows=12, size=32), ["smile-cnn"]).build()
-    said = r"On smile-cnn, blurred-truth finds the pixels that matter best \(truth AUROC >?0\.9\d+, 95 % interval"
+    said = r"On smile-cnn, blurred-truth finds the pixels that matter best \(share of mass 0\.\d+, 95 % interval"
     assert re.search(said, words(section(page))) and re.search(said, words(section(page, "answer")))
     first = section(page).split("<tbody>")[1].split("</tr>")[0]
     assert "blurred-truth" in first and 'class="number best"' in first
 
 
 def test_methods_that_cannot_be_told_from_the_best_are_named_and_marked(map_study, write_values):
-    write_values({"fido": 0.97, "lime": 0.96, "grad-cam": 0.7, "random": 0.5}, level=[("fido", "lime")])
+    write_values({"fido": 0.97, "lime": 0.96, "grad-cam": 0.7, RANDOM: 0.5, CEILING: 1.0}, level=[("fido", "lime")])
     found = section(map_study.build())
     assert (
         "On smile-cnn, fido finds the pixels that matter best"
-        " (truth AUROC 0.97, 95 % interval 0.95 to 0.99, 17 images); lime is not distinguishable from it."
-        " The random map reaches 0.50." in words(found)
+        " (share of mass 0.97, 95 % interval 0.95 to 0.99, 17 images); lime is not distinguishable from it."
+        " grad-cam beats all controls, too. For comparison: a random map 0.50 and the truth 1.00." in words(found)
     )
-    rows = found.split("<tbody>")[1].split("</tbody>")[0].split("<tr")[1:]
-    marks = {re.search(r'class="whole">([\w-]+)', row)[1]: re.search(r'class="number (\w*)"', row)[1] for row in rows}
-    assert marks == {"fido": "best", "lime": "level", "grad-cam": "", "random": ""}
-    assert [row for row in rows if "≈" in row] == [rows[1]]
+    assert marks(found) == {"fido": "best", "lime": "level", "grad-cam": "", "random": "", "the": ""}
 
 
-def test_random_map_that_is_not_beaten_is_said_plainly(map_study, write_values):
-    write_values({"fido": 0.54, "lime": 0.4, "random": 0.5}, level=[("fido", "random")])
-    assert (
-        "On smile-cnn, no map is shown to beat the random map (random 0.50): the best, fido, reaches truth AUROC 0.54"
-        in words(section(map_study.build()))
+def test_where_no_map_beats_all_controls_none_is_said_to_find_anything(map_study, write_values):
+    values = {"fido": 0.54, "lime": 0.4, CENTRED: 0.5, RANDOM: 0.1}
+    write_values(values, level=[("fido", CENTRED)], others={"fido": 0.2, "lime": 0.1})
+    said = (
+        "On smile-cnn, no map is shown to beat all controls by share of mass. The best, fido, reaches share of mass"
+        " 0.54, 95 % interval 0.52 to 0.56, 17 images. For comparison: a random map 0.10 and a centred map 0.50. Not"
+        " shown to beat a centred map: fido and lime."
     )
+    assert said in words(section(map_study.build()))
 
 
-def test_methods_that_do_not_beat_the_random_map_are_named(map_study, write_values):
-    write_values({"fido": 0.9, "lime": 0.4, "random": 0.5})
-    assert "The random map reaches 0.50; not shown to beat it: lime." in words(section(map_study.build()))
+def test_a_method_whose_maps_of_other_images_do_as_well_finds_nothing(map_study, write_values):
+    values = {"fido": 0.9, "lime": 0.8, RANDOM: 0.1, CENTRED: 0.2}
+    write_values(values, level=[("fido", OTHER)], others={"fido": 0.88, "lime": 0.3})
+    found = section(map_study.build())
+    assert "On smile-cnn, lime finds the pixels that matter best (share of mass 0.80" in words(found)
+    assert "Not shown to beat another image's map: fido." in words(found).replace("&#39;", "'")
+    assert re.search(r"another's 0\.88\s*not better than another's", words(found).replace("&#39;", "'"))
 
 
-def test_no_winner_is_named_where_no_method_is_distinguishable(map_study, write_values):
+def test_average_precision_has_its_say_where_the_share_of_mass_finds_nothing(map_study, write_values):
+    write_values({"fido": 0.9, "lime": 0.4, RANDOM: 0.5}, metric="truth_average_precision")
+    said = "By average precision, fido alone beats all controls (0.90)."
+    assert said in words(section(map_study.build()))
+
+
+def test_methods_that_do_not_beat_a_control_are_named(map_study, write_values):
+    write_values({"fido": 0.9, "lime": 0.4, RANDOM: 0.5})
+    assert "Not shown to beat a random map: lime." in words(section(map_study.build()))
+
+
+def test_no_winner_is_named_where_no_method_is_distinguishable_and_none_is_marked(map_study, write_values):
     names = ("fido", "lime", "grad-cam")
-    write_values({"fido": 0.91, "lime": 0.9, "grad-cam": 0.89, "random": 0.5}, level=[*combinations(names, 2)])
-    found = words(section(map_study.build()))
-    assert "On smile-cnn, no method is distinguishable from the best: fido reaches truth AUROC 0.91" in found
+    write_values({"fido": 0.91, "lime": 0.9, "grad-cam": 0.89, RANDOM: 0.5}, level=[*combinations(names, 2)])
+    found = section(map_study.build())
+    assert (
+        "On smile-cnn, fido, lime and grad-cam beat all controls, and no method is distinguishable from the best: fido"
+        " reaches share of mass 0.91" in words(found)
+    )
+    assert set(marks(found).values()) == {""}
 
 
 def test_with_few_images_and_several_methods_no_winner_is_named(map_study):
-    found = words(section(map_study.build()))  # signs on 6 images: p is at least 1 / 32, and there are 3 comparisons
-    assert "On smile-cnn, no map is shown to beat the random map" in found
+    found = words(section(map_study.build()))  # signs on 6 images: p is at least 1 / 32, of several comparisons
+    assert "On smile-cnn, no map is shown to beat all controls" in found
 
 
 def test_differences_are_adjusted_for_all_comparisons_of_the_column(map_study, write_values):
-    values = {"fido": 0.9, "lime": 0.8, "grad-cam": 0.7, "random": 0.5}
-    against_best = {("fido", "lime"): 0.02, ("fido", "grad-cam"): 0.001, ("fido", "random"): 0.001}
-    write_values(values, p={**against_best, ("lime", "random"): 0.015, ("grad-cam", "random"): 0.6})
+    values = {"fido": 0.9, "lime": 0.8, "grad-cam": 0.7, RANDOM: 0.5}
+    best = {("fido", "lime"): 0.02, ("fido", "grad-cam"): 0.001, ("fido", RANDOM): 0.001, ("grad-cam", RANDOM): 0.6}
     # Five comparisons, of the best and of the random map. Holm: 0.02 times 2 and 0.015 times 3 stay below 0.05.
+    write_values(values, p={**best, ("lime", RANDOM): 0.015})
     assert "not distinguishable" not in words(section(map_study.build())).split("Bold")[0]
-    write_values(values, p={**against_best, ("lime", "random"): 0.018, ("grad-cam", "random"): 0.6})
+    write_values(values, p={**best, ("lime", RANDOM): 0.018})
     found = words(section(map_study.build())).split("Bold")[0]  # 0.018 times 3 does not, nor what stands behind it
-    assert "(truth AUROC 0.90, 95 % interval 0.88 to 0.92, 17 images); lime is not distinguishable from it" in found
-    assert "not shown to beat it: lime and grad-cam." in found
+    assert "Not shown to beat a random map: lime and grad-cam." in found
+
+
+def test_where_all_have_the_worst_value_none_is_marked(map_study):
+    rows = [map_metric("smile-cnn", name, "localisation_error", 1.0, 0.9, 1.0, 17) for name in ("fido", "lime")]
+    rows += [map_metric("smile-cnn", "fido", "localisation_error_difference", 0.0, 0.0, 0.0, 17, "lime")]
+    map_study.rewrite("metrics", [{**row, "better": "lower"} for row in rows])
+    found = section(map_study.build()).split("<summary><b>All measures")[1].split("</table>")[0]
+    assert "localisation error" in found and found.count('data-value="1.0"') == 2 and 'class="number best"' not in found
+
+
+def test_a_method_is_not_judged_by_what_it_fills_in_itself(map_study):
+    infills = {"mirrored": "blur"}
+    for path in map_study.files["saliency"]:
+        rows = read_table(path, "saliency").to_pylist()
+        write_table(path, "saliency", [{**row, "infill": infills.get(row["method"])} for row in rows], {})
+    rows = [
+        map_metric("smile-cnn", name, "keeping_auc", value, value - 0.1, value + 0.1, 8, infill=infill)
+        for name, value in (("mirrored", 0.9), ("blurred-truth", 0.4))
+        for infill in ("blur", "mean")
+    ]
+    map_study.rewrite("metrics", rows)
+    first = section(map_study.build()).split("<table")[1].split("</table>")[0]
+    found = {row.split("<")[0]: words(row) for row in first.split('class="whole">')[1:]}
+    assert "fills in blur itself 0.90" in found["mirrored"] and found["blurred-truth"].count("0.40") == 2
+
+
+def test_curves_that_every_method_fills_in_itself_give_no_number(map_study):
+    for path in map_study.files["saliency"]:
+        rows = read_table(path, "saliency").to_pylist()
+        write_table(path, "saliency", [{**row, "infill": "blur"} for row in rows], {})
+    map_study.rewrite("metrics", [map_metric("smile-cnn", "mirrored", "keeping_auc", 0.9, 0.8, 1.0, 8, infill="blur")])
+    found = section(map_study.build())
+    assert "On smile-cnn, every method fills in itself what it would be judged by" in words(found)
+    first = found.split("<table")[1].split("</table>")[0]
+    assert "fills in blur itself" in first and "0.90" not in first
+
+
+def test_the_headline_holds_neither_the_area_nor_the_saliency_metric(map_study):
+    metrics = ("truth_mass", "truth_average_precision", "pointing_game", "truth_auroc", "saliency_metric")
+    map_study.rewrite("metrics", [map_metric("smile-cnn", "fido", metric, 0.5, 0.4, 0.6, 8) for metric in metrics])
+    found = section(map_study.build())
+    first, _, rest = found.partition("<summary><b>All measures")
+    assert all(name in first for name in ("share of mass", "average precision", "pointing game"))
+    assert "AUROC" not in first and "saliency metric" not in first
+    assert "truth AUROC" in rest and "saliency metric" in rest
 
 
 def test_methods_that_were_never_compared_are_not_marked_as_equal(map_study):
-    rows = [map_metric("smile-cnn", name, "truth_auroc", value, 0, 1, 9) for name, value in (("a", 0.9), ("b", 0.8))]
+    rows = [map_metric("smile-cnn", name, "truth_mass", value, 0, 1, 9) for name, value in (("a", 0.9), ("b", 0.8))]
     map_study.rewrite("metrics", rows)
     found = section(map_study.build())
     assert "Not compared with a: b." in words(found) and 'class="number level"' not in found
@@ -108,7 +191,16 @@ def test_lower_is_better_where_the_metrics_say_so(map_study, write_values):
 
 
 def test_images_that_cannot_be_scored_are_counted_with_the_reason(map_study):
-    said = f"2 of 8 images have no truth AUROC or pointing game: {NO_FLIP}."
+    said = f"2 of 8 images have no share of mass or pointing game: {NO_FLIP}."
+    assert said in words(section(map_study.build()))
+
+
+def test_methods_are_named_where_others_have_a_score_of_the_same_images(map_study):
+    rows = read_table(map_study.files["scores"][0], "scores").to_pylist()
+    own = [row for row in rows if row["method"] == "mirrored" and row["metric"] == "truth_mass"]
+    own[0].update(status="unscored", reason="the map has no value above 0", value=None)
+    map_study.rewrite("scores", rows)
+    said = "mirrored: 1 of 8 images has no share of mass: the map has no value above 0."
     assert said in words(section(map_study.build()))
 
 
@@ -129,7 +221,7 @@ def test_parts_are_said_to_be_marked_where_they_flip_and_where_they_do_not(map_s
     map_study.rewrite("metrics", rows)
     found = section(map_study.build()).split('class="coverage"')[1].split("</table>")[0]
     assert "mirrored0.75 0.65 to 0.850.25 0.15 to 0.35" in words(found)
-    assert "glasses" in found and "hat" not in found and "random" not in found
+    assert "glasses" in found and "hat" not in found and "blurred" not in found
 
 
 def test_images_that_cannot_be_scored_are_no_failures(map_study):

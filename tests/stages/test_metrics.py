@@ -1,7 +1,9 @@
 import json
 
+import numpy as np
 import pytest
 
+from pipeline.metrics.control_maps import CEILING, CENTRED, OTHER
 from pipeline.stages.metrics import metrics
 from pipeline.tables import read_table, write_table
 
@@ -170,3 +172,29 @@ def test_counterfactuals_that_failed_are_counted(rows_of):
     found = {(row["source_class"], row["status"]): row for row in rows_of("target_accuracy", scores)}
     assert found[None, "failed"]["reason"] == "1 of 2 rows failed" and found["absent", "failed"]["n"] == 1
     assert found[None, "ok"]["n"] == 1
+
+
+def map_score(image_id, value, method=None, control=None):
+    row = {"row_id": f"{method}/{control}/{image_id}", "family": "saliency", "image_id": image_id, "status": "ok"}
+    return row | {"classifier": "net", "method": method, "control": control, "metric": "truth_mass", "value": value}
+
+
+def test_methods_are_compared_with_their_controls_and_controls_with_nothing(rows_of):
+    contenders = {("fido", None): [0.5, 0.7], ("lime", None): [0.3, 0.1], ("fido", OTHER): [0.2, 0.2]}
+    contenders |= {("lime", OTHER): [0.2, 0.4], (None, CENTRED): [0.1, 0.3], (None, CEILING): [1.0, 1.0]}
+    scores = [
+        map_score(image, value, *contender)
+        for contender, values in contenders.items()
+        for image, value in zip("ab", values, strict=True)
+    ]
+    found = rows_of("truth_mass_difference", scores)
+    assert {(row["method"], row["compared_with"] or row["control"]): row["value"] for row in found} == {
+        ("fido", "lime"): pytest.approx(0.4),
+        ("lime", "fido"): pytest.approx(-0.4),
+        ("fido", OTHER): pytest.approx(0.4),
+        ("lime", OTHER): pytest.approx(-0.1),
+        ("fido", CENTRED): pytest.approx(0.4),
+        ("lime", CENTRED): pytest.approx(0.0),
+    }
+    means = {(row["method"], row["control"]): row["value"] for row in rows_of("truth_mass", scores)}
+    assert means == {contender: pytest.approx(np.mean(values)) for contender, values in contenders.items()}

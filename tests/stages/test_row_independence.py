@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from pipeline.metrics.control_maps import OTHER
 from pipeline.stages import STAGES
 from pipeline.stages.sample import sample
 from pipeline.stages.score_saliency import score_saliency
@@ -132,12 +133,13 @@ def test_a_row_is_the_same_up_to_rounding_whatever_the_shard(stage, apart, toget
 
 
 def decided_alone(rows):
-    """The rows but those that follow from other images too: the control that is one of them, and numbers about sets."""
+    """The rows but those that follow from other images too: controls that are one of them, and numbers about sets."""
     return {
         key: row
         for key, row in rows.items()
         if row.get("metric") not in FROM_OTHER_IMAGES
         and row.get("method") != "nearest-real"
+        and row.get("control") != OTHER
         and row["image_id"] is not None
     }
 

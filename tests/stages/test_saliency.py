@@ -3,9 +3,11 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.images import decode_mask, encode_mask
+from pipeline.metrics.control_maps import CEILING, CENTRED, OTHER, RANDOM
 from pipeline.metrics.localisation import localisation_error, salient_boxes
-from pipeline.stages.score_saliency import coverage_rows, tuned_boxes
-from pipeline.tables import unpack
+from pipeline.metrics.truth_maps import Scored
+from pipeline.stages.score_saliency import NO_FLIP, NO_MASS, contenders, coverage_rows, truth_scores, tuned_boxes
+from pipeline.tables import unpack, write_table
 
 METHODS = {
     "fido": {"method": "fido", "objective": "sdr", "infill": "mean", "grid": 8, "masks": 4, "steps": 12, "warm_up": 2},
@@ -28,6 +30,11 @@ def explained(study):
         return tables
 
     return make
+
+
+def of_methods(rows, metric):
+    """The scores of the methods' own maps by one metric."""
+    return [row for row in rows if row["metric"] == metric and row["control"] is None]
 
 
 def maps_of(tables, method):
@@ -68,6 +75,12 @@ def test_a_method_explains_the_classifiers_that_it_names_alone(study, brightness
         stage()
     found = {name: {row["method"] for row in tables.saliency(name)} for name in ("bright", "other")}
     assert found == {"bright": {"gradient", "random"}, "other": {"random"}}
+
+
+def test_the_table_says_what_each_method_fills_in_even_where_nothing_is_said(explained):
+    rows = explained(saliency={**METHODS, "lime": {"method": "lime", "samples": 8, "infill": "blur"}}).rows("saliency")
+    found = {row["method"]: row["infill"] for row in rows}
+    assert found == {"fido": "mean", "gradient": None, "occlusion": "mean", "random": None, "lime": "blur"}
 
 
 def test_the_gradient_of_a_mean_is_the_same_everywhere(explained):
@@ -113,7 +126,7 @@ def test_maps_are_scored_against_the_parts_that_flip_this_decision(explained):
     flips = {
         (row["image_id"], row["concept"]): row["value"] for row in tables.rows("scores") if row["metric"] == "flips"
     }
-    scored = {row["image_id"]: row for row in rows if row["metric"] == "truth_auroc" and row["method"] == "random"}
+    scored = {row["image_id"]: row for row in of_methods(rows, "truth_auroc") if row["method"] == "random"}
     for image in tables.rows("images")[:2]:
         parts = {part["concept"]: decode_mask(part["mask"]) for part in image["parts"]}
         chosen = [mask for concept, mask in parts.items() if flips[image["image_id"], concept]]
@@ -130,13 +143,12 @@ def test_maps_are_scored_against_the_parts_that_flip_this_decision(explained):
 def test_the_truth_can_be_filled_in_where_that_changes_the_decision_and_only_those_images_count_twice(explained):
     rows = explained(evaluation={"infills": ["blur"]}).score_saliency("bright")
     (filled,) = [{row["image_id"]: row for row in rows if row["metric"] == "truth_fill_flips"}]
-    for row in rows:
-        if row["metric"] == "truth_auroc_fillable":
-            changes = filled[row["image_id"]]["value"] == 1
-            assert (row["status"] == "ok") == changes
-            same = [each for each in rows if each["metric"] == "truth_auroc" and each["method"] == row["method"]]
-            (area,) = [each["value"] for each in same if each["image_id"] == row["image_id"]]
-            assert row["value"] == (area if changes else None)
+    for row in of_methods(rows, "truth_auroc_fillable"):
+        changes = filled[row["image_id"]]["value"] == 1
+        assert (row["status"] == "ok") == changes
+        same = [each for each in of_methods(rows, "truth_auroc") if each["method"] == row["method"]]
+        (area,) = [each["value"] for each in same if each["image_id"] == row["image_id"]]
+        assert row["value"] == (area if changes else None)
 
 
 def test_how_strongly_a_map_marks_a_part_is_told_apart_by_whether_its_intervention_flips(explained):
@@ -152,6 +164,7 @@ def test_how_strongly_a_map_marks_a_part_is_told_apart_by_whether_its_interventi
         shown = {part["concept"]: decode_mask(part["mask"]).any() for part in image["parts"]}
         for method in METHODS:
             own = [row for row in rows if row["image_id"] == image["image_id"] and row["method"] == method]
+            own = [row for row in own if row["control"] is None]
             assert {row["concept"]: row["status"] == "ok" for row in own} == shown and len(own) == len(shown)
 
 
@@ -161,7 +174,7 @@ def test_a_part_counts_as_flipping_where_changing_it_flips_the_decision():
     hat, glasses = ({"concept": name, "mask": encode_mask(mask)} for name in ("hat", "glasses"))
     rows = [{"row_id": "a", "parts": [hat]}, {"row_id": "b", "parts": [hat, glasses]}]
     flips = {"a": {"hat": True}, "b": {"hat": False, "glasses": True}}
-    found = coverage_rows(np.array([[[4.0, 2], [0, 0]], [[0.0, 0], [1, 1]]]), rows, flips, "bright", "fido")
+    found = coverage_rows(np.array([[[4.0, 2], [0, 0]], [[0.0, 0], [1, 1]]]), rows, flips, {"method": "fido"})
     assert [(row["image_id"], row["concept"], row["metric"], row["value"]) for row in found] == [
         ("a", "hat", "coverage_flipping", 0.75),
         ("b", "hat", "coverage_not_flipping", 0.0),
@@ -172,13 +185,47 @@ def test_a_part_counts_as_flipping_where_changing_it_flips_the_decision():
 def test_every_method_is_scored_by_every_metric(explained):
     rows = explained(evaluation={"infills": ["mean", "blur"]}).score_saliency("bright")
     for method in METHODS:
-        for metric in ("truth_auroc", "truth_average_precision", "pointing_game", "saliency_metric"):
-            assert sum(row["method"] == method and row["metric"] == metric for row in rows) == 2
+        for metric in ("truth_mass", "truth_average_precision", "pointing_game", "truth_auroc", "saliency_metric"):
+            assert sum(row["method"] == method for row in of_methods(rows, metric)) == 2
         for metric in ("removal_auc", "keeping_auc"):
-            assert {row["infill"] for row in rows if row["method"] == method and row["metric"] == metric} == {
-                "mean",
-                "blur",
-            }
+            assert {row["infill"] for row in of_methods(rows, metric) if row["method"] == method} == {"mean", "blur"}
+
+
+def test_controls_and_the_truth_itself_are_scored_beside_the_methods(explained):
+    tables = explained()
+    flips = [{**row, "value": row["metric"] == "flips" and row["concept"] == "hair"} for row in tables.rows("scores")]
+    write_table(tables.path("scores"), "scores", flips, {})
+    rows = tables.score_saliency("bright")
+    found = {}
+    for row in rows:
+        if row["metric"] == "truth_mass":
+            found.setdefault((row["method"], row["control"]), []).append(row["value"])
+    blind = {(None, RANDOM), (None, CENTRED), (None, CEILING)}
+    assert set(found) == {*((name, control) for name in METHODS for control in (None, OTHER)), *blind}
+    assert found[None, CEILING] == pytest.approx([1.0, 1.0])
+    # The method `random` draws what the control draws.
+    assert found[None, RANDOM] == found["random", None]
+    curves = {row["control"] for row in rows if row["metric"] == "removal_auc"}
+    assert curves == {None, RANDOM, CENTRED}
+
+
+def test_the_next_image_by_id_lends_its_map_and_alone_there_is_none():
+    maps = {"fido": {name: (np.full((1, 1), value), 0) for name, value in {"b": 2.0, "a": 1.0, "c": 3.0}.items()}}
+    found = {(method, control): drawn.ravel().tolist() for method, control, drawn in contenders(maps, None, (1, 1), 1)}
+    assert found["fido", None] == [2, 1, 3] and found["fido", OTHER] == [3, 2, 1]
+    alone = {"fido": {"a": (np.ones((1, 1)), 0)}}
+    assert [control for _, control, _ in contenders(alone, None, (1, 1), 1)] == [None, RANDOM, CENTRED]
+
+
+def test_a_map_without_mass_is_told_from_an_image_that_nothing_flips():
+    positives = np.array([[[1, 0]], [[1, 0]], [[0, 0]]], bool)
+    maps = np.array([[[3.0, 1.0]], [[-1.0, 0.0]], [[1.0, 1.0]]])
+    filled = Scored(np.zeros(3), np.ones(3, bool))
+    found = {metric: (scored, reason) for metric, _, scored, reason in truth_scores(maps, positives, filled)}
+    scored, reasons = found["truth_mass"]
+    assert scored.values.tolist() == [0.75, 0, 0] and scored.scored.tolist() == [True, False, False]
+    assert reasons[1:].tolist() == [NO_MASS, NO_FLIP]
+    assert found["pointing_game"][0].scored.tolist() == [True, True, False]
 
 
 def test_a_tuned_threshold_is_chosen_on_the_other_half_of_the_images():

@@ -78,8 +78,9 @@ def test_short_batches_are_padded_and_take_the_time_of_full_ones():
 
 def test_scoring_a_map_takes_the_passes_of_the_curves_and_one_crop():
     assert 2 * len(SHARES) - 2 == CURVE_IMAGES
-    # Two in-fillers' curves and a crop for each of two methods; once the truth filled in, and the image beside it.
-    assert works()["score_saliency"].network_evaluations == 6 * (2 * (2 * CURVE_IMAGES + 1) + 2)
+    # Two in-fillers' curves and a crop for each of two methods and two control maps; once the truth filled in, and the
+    # image beside it.
+    assert works()["score_saliency"].network_evaluations == 6 * (4 * (2 * CURVE_IMAGES + 1) + 2)
 
 
 def test_a_row_scores_each_label_and_what_each_concept_does_to_each_class():
