@@ -9,6 +9,9 @@ import numpy as np
 
 from pipeline.errors import UserError
 
+UNCHANGED, NEAREST_REAL = "unchanged", "nearest-real"
+"""What the controls are called in the tables, as if they were methods."""
+
 
 def nearest_real(
     features: np.ndarray, real_features: np.ndarray, real_classes: np.ndarray, targets: np.ndarray

@@ -1,86 +1,22 @@
-"""Methods compared on the same images: differences with intervals, and which of them hold together."""
+"""Methods compared on the same images: the mean difference with its interval, and p adjusted for many comparisons."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.errors import UserError
+from pipeline.metrics.statistics import Estimate
 from pipeline.noise import stream
 
 CHUNK = 256  # bootstrap samples drawn at a time, to bound memory
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods on the same n images.
-
-    difference: mean of first - second, in the metric's own unit, with the ends of its interval.
-    favour: share of the bootstrap samples in which `first` is the better one, ties as halves.
-    p: two-sided, of no difference; p_adjusted: for the number of comparisons (equal to p until `adjusted`).
-    winner: the better method if p_adjusted is below 1 - confidence, else None: the two are not distinguishable.
-    """
-
-    first: str
-    second: str
-    difference: float
-    low: float
-    high: float
-    n: int
-    favour: float
-    p: float
-    p_adjusted: float
-    winner: str | None
-
-
-def compare(
-    values: Mapping[str, np.ndarray],
-    *,
-    better: str,
-    seed: int,
-    purpose: str,
-    scored: Mapping[str, np.ndarray] | None = None,
-    samples: int = 10_000,
-    confidence: float = 0.95,
-) -> list[Comparison]:
-    """Every pair of methods, by the paired bootstrap over images (Efron & Tibshirani 1993), with Holm's correction.
-
-    values: {method: (N,)}, row i the same image for all. better: "higher" or "lower".
-    scored: {method: (N,) bool}; a pair is compared on the images that both have.
-    seed, purpose: name the random stream; all pairs of one number of images share their samples.
-    """
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better is {better!r}; it must be 'higher' or 'lower'")
-    if len({len(each) for each in values.values()}) > 1:
-        raise ValueError(f"{ {method: len(each) for method, each in values.items()} } values; compare the same images")
-    comparisons = []
-    for first, second in combinations(values, 2):
-        shared = np.ones(len(values[first]), bool) if scored is None else scored[first] & scored[second]
-        if not shared.any():
-            raise UserError(
-                f"methods '{first}' and '{second}' have no image that is scored for both; score more images"
-            )
-        differences = np.asarray(values[first], np.float64)[shared] - np.asarray(values[second], np.float64)[shared]
-        comparisons.append(
-            paired_bootstrap(first, second, differences, better, seed, purpose, samples=samples, confidence=confidence)
-        )
-    return adjusted(comparisons, better, confidence)
-
-
 def paired_bootstrap(
-    first: str,
-    second: str,
-    differences: np.ndarray,
-    better: str,
-    seed: int,
-    purpose: str,
-    *,
-    samples: int = 10_000,
-    confidence: float = 0.95,
-) -> Comparison:
-    """One comparison from the differences (N,) of each image, with a percentile interval; p not yet adjusted.
+    differences: np.ndarray, *, seed: int, purpose: str, samples: int = 10_000, confidence: float = 0.95
+) -> tuple[Estimate, float]:
+    """The mean of the differences (N,) of each image with a percentile interval, and p of there being no difference.
 
+    By the paired bootstrap over images (Efron & Tibshirani 1993). seed, purpose: name the random stream; all pairs of
+    one number of images share their samples.
     p is twice the smaller share of samples on one side of 0, with one sample added to each, so that it is never 0
     (Davison & Hinkley 1997, chapter 4); and at least 2^(1 - N), the least that signs on N images can tell: with few
     images the bootstrap knows too few values and would see a winner everywhere.
@@ -92,26 +28,8 @@ def paired_bootstrap(
     above, below = int((means > 0).sum()), int((means < 0).sum())
     p = 2 * (1 + samples - max(above, below)) / (samples + 1)
     p = min(1.0, max(p, 2.0 ** (1 - len(differences))))
-    favoured = above if better == "higher" else below
-    favour = (favoured + (samples - above - below) / 2) / samples
-    difference = float(np.mean(differences))
-    winner = preferred(first, second, difference, better) if p < 1 - confidence else None
-    return Comparison(first, second, difference, float(low), float(high), len(differences), favour, p, p, winner)
-
-
-def adjusted(comparisons: Sequence[Comparison], better: str, confidence: float = 0.95) -> list[Comparison]:
-    """The same comparisons with p and winner adjusted for their number."""
-    corrected = holm([comparison.p for comparison in comparisons])
-    return [
-        replace(
-            comparison,
-            p_adjusted=float(p),
-            winner=preferred(comparison.first, comparison.second, comparison.difference, better)
-            if p < 1 - confidence
-            else None,
-        )
-        for comparison, p in zip(comparisons, corrected, strict=True)
-    ]
+    ends = (float(low), float(high)) if len(differences) > 1 else (None, None)
+    return Estimate(float(np.mean(differences)), *ends, len(differences)), p
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
@@ -125,22 +43,6 @@ def holm(p: Sequence[float]) -> np.ndarray:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(stepped, 1)
     return corrected
-
-
-def unbeaten(comparisons: Sequence[Comparison]) -> list[str]:
-    """The methods that no other beats, in order of appearance: if there is one alone, it wins."""
-    methods = dict.fromkeys(name for comparison in comparisons for name in (comparison.first, comparison.second))
-    beaten = {
-        comparison.second if comparison.winner == comparison.first else comparison.first
-        for comparison in comparisons
-        if comparison.winner is not None
-    }
-    return [method for method in methods if method not in beaten]
-
-
-def preferred(first: str, second: str, difference: float, better: str) -> str:
-    """The method with the better mean."""
-    return first if (difference > 0) == (better == "higher") else second
 
 
 def resampled_means(differences: np.ndarray, seed: int, purpose: str, samples: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Columns of numbers that compare methods: which is best, and which cannot be told from it."""
+"""Columns of numbers that compare methods: their headings and their cells."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from pipeline.report.comparison import Comparison
 from pipeline.report.numbers import count, decimal
 from pipeline.report.results import Row
 
@@ -18,12 +18,11 @@ class Measure:
     meaning: str
 
 
-@dataclass(frozen=True)
-class Column:
-    """One metric of a classifier.
+@dataclass(frozen=True, kw_only=True)
+class Column(Comparison):
+    """One metric of a classifier, and how the methods compare by it.
 
     about: what tells it from others of that metric, such as an in-fill or a judge; None where there is one alone.
-    rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two.
     definition: as published, or corrected, where the two differ.
     controls: (method or None, control) -> row of the metrics, of what was scored in the place of an explanation.
     """
@@ -31,8 +30,6 @@ class Column:
     metric: str
     measure: Measure
     about: str | None
-    rows: dict[str, Row]
-    differences: dict[tuple[str, str], Row]
     definition: str | None = None
     controls: dict[tuple[str | None, str], Row] = field(default_factory=dict)
 
@@ -40,53 +37,6 @@ class Column:
     def label(self) -> str:
         """The name of the metric, with what it is about."""
         return self.measure.label + (f" ({self.about})" if self.about else "")
-
-    @property
-    def better(self) -> str:
-        """Which way is better, as the metrics say."""
-        return next((row["better"] for row in self.rows.values() if row["better"]), self.measure.better)
-
-    @property
-    def best(self) -> str:
-        """The method with the best value."""
-        choose = max if self.better == "higher" else min
-        return choose(self.rows, key=lambda method: self.rows[method]["value"])
-
-    def among(self, methods: Iterable[str]) -> "Column":
-        """The same column of some of its methods alone."""
-        return replace(self, rows={method: self.rows[method] for method in methods if method in self.rows})
-
-    def compared(self, method: str, other: str) -> bool:
-        """Whether the metrics hold a difference of two methods with its interval."""
-        rows = [self.differences.get(pair) for pair in ((method, other), (other, method))]
-        return any(row is not None and row["ci_low"] is not None for row in rows)
-
-    def beats(self, method: str, other: str) -> bool:
-        """Whether the interval of the difference excludes 0, in favour of `method`."""
-        sign = 1 if self.better == "higher" else -1
-        for first, second, direction in ((method, other, sign), (other, method, -sign)):
-            row = self.differences.get((first, second))
-            if row is not None and row["ci_low"] is not None:
-                return row["ci_low"] > 0 if direction > 0 else row["ci_high"] < 0
-        return False
-
-    def level(self, method: str, other: str) -> bool:
-        """Whether two methods were compared and cannot be told apart."""
-        return self.compared(method, other) and not self.beats(method, other) and not self.beats(other, method)
-
-    def equal(self, method: str, other: str) -> bool:
-        """Whether two methods have the same value."""
-        return self.rows[method]["value"] == self.rows[other]["value"]
-
-    def mark(self, method: str) -> str:
-        """How a method stands in this column: the best, not distinguishable from it, or neither.
-
-        There is no best where none is shown to be better or worse than it, as where all have the worst value.
-        """
-        others = [other for other in self.rows if other != self.best]
-        if all(self.equal(other, self.best) or self.level(other, self.best) for other in others):
-            return ""
-        return "best" if method == self.best else "level" if self.level(method, self.best) else ""
 
 
 def header(column: Column) -> dict:

@@ -61,15 +61,16 @@ def columns_of(results: Results, classifier: str, metric: str, measure: Measure)
     for key in dict.fromkeys(tuple(row[name] for name in apart) for row in rows):
         own = [row for row in rows if tuple(row[name] for name in apart) == key]
         pairs = [row for row in differences if tuple(row[name] for name in apart) == key]
-        about = key[0] or key[2]
         found.append(
             Column(
-                metric,
-                measure,
-                about,
-                {row["method"]: row for row in own},
-                {(row["method"], row["compared_with"]): row for row in pairs},
-                key[1],
+                metric=metric,
+                measure=measure,
+                about=key[0] or key[2],
+                definition=key[1],
+                rows={row["method"]: row for row in own},
+                differences={(row["method"], row["compared_with"]): row for row in pairs},
+                better=measure.better,
+                confidence=results.confidence,
             )
         )
     return found
@@ -218,7 +219,7 @@ def verdict(minimal: list[Column], truth: list[Column], methods: list[str], inte
     level = [method for method in lead.rows if lead.mark(method) == "level"]
     text = f"{best} reaches the target most often, for {reached}."
     if len(lead.rows) > 1 and len(level) == len(lead.rows) - 1:
-        text = f"No method is shown to reach the target more often than another; {best} does for {reached}."
+        text = f"No method is distinguishable from the best: {best} reaches the target for {reached}."
     elif level:
         text = f"{text[:-1]}; {listing(level)} {'is' if len(level) == 1 else 'are'} not distinguishable from it."
     return text + truth_sentence(truth, best)

@@ -33,7 +33,7 @@ COLUMNS = {
     "metrics": (
         *(*STATE, "family", "method", "classifier", "metric", "concept", "source_class", "target_class", "pairs"),
         *("definition", "network", "control", "compared_with", "judge", "infill"),
-        *("value", "ci_low", "ci_high", "n", "better"),
+        *("value", "ci_low", "ci_high", "p", "n"),
     ),
 }
 
@@ -81,8 +81,13 @@ class Results:
     @property
     def interval_name(self) -> str:
         """What an interval of the metrics is called, with its coverage where the study states it."""
-        confidence = self.provenance("metrics").get("options", {}).get("confidence")
-        return f"{percent(confidence)} interval" if confidence else "interval"
+        stated = self.provenance("metrics").get("options", {}).get("confidence")
+        return f"{percent(stated)} interval" if stated else "interval"
+
+    @property
+    def confidence(self) -> float:
+        """The coverage of the intervals, and of a whole column of comparisons; 95 % where the study states none."""
+        return self.provenance("metrics").get("options", {}).get("confidence", 0.95)
 
     def good(self, table: str) -> polars.DataFrame:
         """The rows of a table that did not fail."""

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.metrics.controls import nearest_real
+from pipeline.metrics.controls import NEAREST_REAL, UNCHANGED, nearest_real
 from pipeline.stages.judges import oracles_of, task_of
 from pipeline.tables import iterate_table, read_provenance, read_table, row_id
 
-UNCHANGED, NEAREST_REAL = "unchanged", "nearest-real"
-CONTROLS = (UNCHANGED, NEAREST_REAL)
 NO_REAL = "no other image of the study is decided for the target"
 
 Logits = Mapping[str, np.ndarray]  # of a network and task: row -> (K,)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.images import content, image_struct
 from pipeline.progress import bar
 from pipeline.stages.common import job, provenance
-from pipeline.tables import TableWriter, read_table
+from pipeline.tables import TableWriter, read_table, row_id
 from pipeline.worlds import Scene, World, load_world
 from pipeline.worlds import intervene as change
 
@@ -39,17 +39,17 @@ def changed_images(world: World, image_id: str, scene: Scene, size: int) -> list
             if value == original:
                 continue
             image = world.render(change(world, scene, concept.name, value), size)
-            row_id = f"{image_id}/{concept.name}={value_name}"
+            name = row_id(image_id, f"{concept.name}={value_name}")
             rows.append(
                 {
-                    "row_id": row_id,
+                    "row_id": name,
                     "image_id": image_id,
                     "status": "ok",
                     "concept": concept.name,
                     "value": value,
                     "value_name": value_name,
                     "original": original,
-                    "image": image_struct(image, f"{row_id}.png"),
+                    "image": image_struct(image, f"{name}.png"),
                     "content": content(image),
                 }
             )

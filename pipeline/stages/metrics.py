@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import UserError, nearest
 from pipeline.metrics.control_maps import CONTROLS
+from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import Estimate, bootstrap_mean, share
 from pipeline.stages.common import job, provenance
 from pipeline.stages.summaries import SUMMARIES
@@ -54,6 +56,7 @@ def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Co
     of_sets: list[dict] = []
     for batch in iterate_table(scores, "scores", COLUMNS):
         for row in batch.to_pylist():
+            check_metric(row["metric"])
             if row["image_id"] is None:
                 of_sets.append(row_of_set(row))
                 continue
@@ -64,6 +67,14 @@ def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Co
                 else:
                     without[row["status"]] += 1
     return groups, missing, of_sets
+
+
+def check_metric(metric: str) -> None:
+    """Raise UserError for a metric that nothing says how to summarise."""
+    if metric not in SUMMARIES:
+        close = nearest(metric, SUMMARIES)
+        hint = f"did you mean '{close}'?" if close else "pipeline/stages/summaries.py lists those that there are."
+        raise UserError(f"the scores hold the metric '{metric}', which there is not; {hint}")
 
 
 def keys_of(row: dict) -> Iterator[tuple]:
@@ -95,7 +106,7 @@ def by_image(units: Values) -> np.ndarray:
 
 
 def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
-    """One row for each ordered pair of methods, and for each method and control, with the paired bootstrap's interval.
+    """One row for each ordered pair of methods, and for each method and control: interval and p, not yet adjusted.
 
     Pairs without an image that both have a score for are left out: there is nothing to compare. So are metrics of
     which neither way is better. Counterfactuals are compared over all pairs of classes and those of one kind, not pair
@@ -110,19 +121,20 @@ def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
             of_methods.setdefault((family, metric, *named.items()), {})[contender] = values
     for (family, metric, *named), methods in of_methods.items():
         name, _, better = SUMMARIES[metric]
+        sampling = {"seed": options["seed"], "samples": options["bootstrap"], "confidence": options["confidence"]}
+        sampling["purpose"] = row_id(family, metric, *dict(named).values())
         for first, second in contests(methods):
             shared = [unit for unit in methods[first] if unit in methods[second]]
             if shared:
                 apart = {unit: [np.mean(methods[first][unit]) - np.mean(methods[second][unit])] for unit in shared}
-                pair = sorted((first[0], second[1] or second[0]))
-                purpose = "/".join(map(str, (family, metric, *named, *pair)))
-                estimate = summarise(by_image(apart), "mean", purpose, options)
+                estimate, p = paired_bootstrap(by_image(apart), **sampling)
                 names = {**dict(named), "method": first[0], "control": second[1]}
                 other = None if second[1] else second[0]
-                yield metric_row(family, f"{name}_difference", names, estimate, better, compared_with=other)
+                yield {**metric_row(family, f"{name}_difference", names, estimate, better, compared_with=other), "p": p}
                 if other is not None:
                     back, names = reversed_estimate(estimate), {**names, "method": other}
-                    yield metric_row(family, f"{name}_difference", names, back, better, compared_with=first[0])
+                    row = metric_row(family, f"{name}_difference", names, back, better, compared_with=first[0])
+                    yield {**row, "p": p}
 
 
 def contests(contenders: Iterable[Contender]) -> Iterator[tuple[Contender, Contender]]:
@@ -148,22 +160,16 @@ def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) 
         family, metric, *names = key
         name = SUMMARIES[metric].metric
         total = sum(map(len, values.values())) + missing.total()
-        yield {
-            "row_id": row_id(family, name, *names, status),
-            "status": status,
-            "reason": f"{number} of {total} rows {'failed' if status == 'failed' else 'have no score'}",
-            "family": family,
-            "metric": name,
-            **dict(zip(NAMES, names, strict=True)),
-            "n": number,
-        }
+        reason = f"{number} of {total} rows {'failed' if status == 'failed' else 'have no score'}"
+        named, nothing = dict(zip(NAMES, names, strict=True)), Estimate(None, None, None, number)
+        yield metric_row(family, name, named, nothing, None, status=status, reason=reason)
 
 
 def summary(key: tuple, values: Values, options: dict) -> dict:
     """The row of the metrics table for one group of scores."""
     family, metric, *names = key
     name, kind, better = SUMMARIES[metric]
-    estimate = summarise(by_image(values), kind, "/".join(map(str, key)), options)
+    estimate = summarise(by_image(values), kind, row_id(*key), options)
     return metric_row(family, name, dict(zip(NAMES, names, strict=True)), estimate, better)
 
 
@@ -172,10 +178,7 @@ def row_of_set(row: dict) -> dict:
     name, _, better = SUMMARIES[row["metric"]]
     names = {name: row[name] for name in NAMES}
     estimate = Estimate(row["value"], row["ci_low"], row["ci_high"], row["n"])
-    found = metric_row(row["family"], name, names, estimate, better)
-    if row["status"] == "ok":
-        return found
-    return {**found, "row_id": row_id(found["row_id"], row["status"]), "status": row["status"], "reason": row["reason"]}
+    return metric_row(row["family"], name, names, estimate, better, status=row["status"], reason=row["reason"])
 
 
 def metric_row(
@@ -185,10 +188,13 @@ def metric_row(
     estimate: Estimate,
     better: str | None,
     compared_with: str | None = None,
+    status: str = "ok",
+    reason: str | None = None,
 ) -> dict:
     return {
-        "row_id": row_id(family, metric, *(names[name] for name in NAMES), compared_with),
-        "status": "ok",
+        "row_id": row_id(family, metric, *(names[name] for name in NAMES), compared_with, status),
+        "status": status,
+        "reason": reason,
         "family": family,
         "metric": metric,
         "compared_with": compared_with,

@@ -16,7 +16,7 @@ from pipeline.stages.common import Job, job, provenance
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
 from pipeline.stages.stored import LOGITS
-from pipeline.tables import TableWriter, read_provenance, read_table
+from pipeline.tables import TableWriter, read_provenance, read_table, row_id
 
 BATCH = 64
 STORED_AT_ONCE = 512  # rows; a killed job computes at most these again
@@ -145,7 +145,7 @@ def prediction_rows(
         values, start = np.asarray(found["logits"], np.float32), 0
         for task, classes in heads.items():
             named = {
-                "row_id": f"{name}/{task}/{row['row_id']}",
+                "row_id": row_id(name, task, row["row_id"]),
                 "image_id": row["image_id"],
                 "classifier": name,
                 "status": found["status"],

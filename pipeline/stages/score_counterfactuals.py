@@ -213,8 +213,9 @@ def score_rows(found: Found, made: Sequence[Made], bench: Bench) -> Iterator[Row
 def score_row(found: Found, row: Made, bench: Bench) -> Row:
     """What a score is about; without its value."""
     source, target = bench.pair(row)
+    about = (found.metric, bench.evidence.classifier, row.method, row.image_id)
     return {
-        "row_id": row_id(found.metric, row.row_id, found.judge, found.concept, found.definition),
+        "row_id": row_id(*about, row.target, row.sample, found.judge, found.concept, found.definition),
         "family": "counterfactuals",
         "image_id": row.image_id,
         "classifier": bench.evidence.classifier,
@@ -260,9 +261,10 @@ def groups(made: Sequence[Made], bench: Bench) -> Iterator[tuple[dict[str, str],
 
 def set_row(found: OfSet, method: str, names: Mapping[str, str], bench: Bench) -> Row:
     """The row of one number about a set."""
-    about = (found.metric, "set", bench.evidence.classifier, method, *names.values())
+    about = (found.metric, bench.evidence.classifier, method, None)  # an image has its name in the fourth place
+    pairs = (names.get(name) for name in ("source_class", "target_class", "pairs"))
     row = {
-        "row_id": row_id(*about, found.judge, found.definition),
+        "row_id": row_id(*about, *pairs, found.judge, found.definition),
         "family": "counterfactuals",
         "classifier": bench.evidence.classifier,
         "method": method,

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import UserError, nearest
+from pipeline.metrics.controls import NEAREST_REAL, UNCHANGED
 from pipeline.study.counterfactuals import CounterfactualEntry
 from pipeline.study.datasets import Dataset
 from pipeline.study.evaluation import MEASURING, OWN_FEATURES, Evaluation
@@ -106,6 +107,12 @@ class Study(Section):
             raise PydanticCustomError(
                 "unlabelled",
                 "explained_class: the images have no labels (dataset.labels is none); set it to predicted.",
+            )
+        for name in {UNCHANGED, NEAREST_REAL} & set(self.counterfactuals):
+            raise PydanticCustomError(
+                "control",
+                "counterfactuals.{name}: a control that is scored beside every method is called so; rename the method.",
+                {"name": name},
             )
         refuse_twice("networks", self.networks, "classifiers", self.classifiers)
         for where, name in {**self.helpers_named(), **self.measuring_named()}.items():
@@ -245,7 +252,7 @@ def load_study(name: str = "default") -> Study:
     if values.get("extends") is not None:
         # The name stays out: a study without one of its own would write over the default's results.
         values = {**{key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}, **values}
-    values = expanded(values)
+    values = expanded(path, values)
     try:
         return Study.model_validate(values)
     except ValidationError as error:
@@ -253,10 +260,10 @@ def load_study(name: str = "default") -> Study:
         raise UserError("\n".join(f"{path}: {mistake}" for mistake in mistakes)) from None
 
 
-def expanded(values: dict[str, Any]) -> dict[str, Any]:
-    """The study with an entry for each value that one of its methods varies."""
+def expanded(path: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """The study of a file with an entry for each value that one of its methods varies."""
     sections = {key: values[key] for key in EXPLAINING if isinstance(values.get(key), dict)}
-    return {**values, **{key: expand_sweeps(methods) for key, methods in sections.items()}}
+    return {**values, **{key: expand_sweeps(methods, f"{path}: {key}") for key, methods in sections.items()}}
 
 
 def study_path(name: str) -> Path:

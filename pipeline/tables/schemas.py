@@ -235,6 +235,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("value", PRECISE),  # missing where only the published number is known
         optional("ci_low", PRECISE),
         optional("ci_high", PRECISE),
+        optional("p", PRECISE),  # of no difference, two-sided, as if it were the only comparison
         optional("n", NUMBER),
         optional("better", TEXT, ("higher", "lower")),
         optional("network", TEXT),
@@ -263,8 +264,16 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 
 
 def row_id(*parts: object) -> str:
-    """Return the identity of a row as a text: its parts that are not None, joined by `/`."""
-    return "/".join(str(part) for part in parts if part is not None)
+    """Return the identity of a row as a text: its parts joined by `/`; other parts never give the same.
+
+    A part that is None leaves its place empty; within a part, `/` is `%2F` and `%` is `%25`, as in an address; an empty
+    text is a lone `%`.
+    """
+    return "/".join("" if part is None else _escaped(str(part)) for part in parts)
+
+
+def _escaped(part: str) -> str:
+    return part.replace("%", "%25").replace("/", "%2F") or "%"
 
 
 def pack(table: str, column: str, array: numpy.ndarray) -> bytes:

@@ -145,3 +145,13 @@ class Bench:
             *("--images", str(self.images), "--predictions", "predictions.parquet", "--classifier", "mine"),
             *("--identity", "mine.json", "--store", "rows", "--saliency", "results/saliency.parquet"),
         ]
+
+    def metrics(self, metric: str) -> list[str]:
+        """The command that summarises scores, of which there is one."""
+        score = {"row_id": "a", "image_id": "a", "status": "ok", "family": "classifiers", "metric": metric, "value": 1}
+        write_table(self.folder / "scores.parquet", "scores", [score], {"stage": "score"})
+        options = json.dumps({"study": "tiny", "seed": 1, "bootstrap": 100, "confidence": 0.95})
+        return [
+            *("metrics", "--options", options, "--code", "code", "--scores", "scores.parquet"),
+            *("--metrics", "results/metrics.parquet"),
+        ]

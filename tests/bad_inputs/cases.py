@@ -255,6 +255,16 @@ STUDIES = [
         "counterfactuals.it.steps is 2000, and generator 'adm' was trained on 1000 steps; use 1 to 1000.",
     ),
     StudyMistake(
+        "a value of a method that makes the name of another",
+        GOOD + "saliency: {map: {method: lime, vary: {samples: [64]}}, map-samples-64: {method: occlusion}}\n",
+        "tiny.yaml: saliency: two methods would be called 'map-samples-64'; give one another name, or other values.",
+    ),
+    StudyMistake(
+        "a method with the name of a control",
+        OPEN + "counterfactuals: {unchanged: {method: pgd}}\n",
+        "tiny.yaml: counterfactuals.unchanged: a control that is scored beside every method is called so; rename the method.",
+    ),
+    StudyMistake(
         "an even side of a dilation",
         made("method: ace, generator: adm, dilation: 4") + ADM,
         "tiny.yaml: counterfactuals.it: dilation is 4; use an odd number, such as 5.",
@@ -559,6 +569,11 @@ REFUSALS = [
         "a row store that cannot be written",
         lambda bench: bench.predict(bench.entry_point(BRIGHTNESS), store=f"{below_a_file(bench)}/rows"),
         "taken/rows/predict/logits-…/identity.json cannot be written (Not a directory: taken/rows/predict/logits-…); make its folder one in which files can be made, or run in another folder.",
+    ),
+    Refusal(
+        "scores of a metric that does not exist",
+        lambda bench: bench.metrics("corect"),
+        "the scores hold the metric 'corect', which there is not; did you mean 'correct'?",
     ),
     Refusal(
         "a command that does not exist",

@@ -1,11 +1,13 @@
 """Maps that follow known rules, for a study of the report's tests: the truth blurred, its mirror image, and noise."""
 
+from itertools import combinations
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from pipeline.images import decode_mask
 from pipeline.metrics.control_maps import CEILING, CONTROLS, RANDOM
-from pipeline.metrics.paired import compare
+from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import bootstrap_mean
 from pipeline.metrics.truth_maps import pointing_game, positive_pixels, truth_mass
 from pipeline.noise import stream
@@ -107,24 +109,20 @@ def named(contender: str) -> dict:
     return {"method": None, "control": contender} if contender in (*CONTROLS, CEILING) else {"method": contender}
 
 
-def map_metric(
-    classifier: str, method: str, metric: str, value, low, high, n, compared_with=None, infill=None, control=None
-) -> dict:
-    """A row of the metrics about maps; method and compared_with may be the name of a control."""
-    names = {"control": control, **named(method)}
-    if compared_with in CONTROLS:
-        names, compared_with = {**names, "control": compared_with}, None
-    parts = ["saliency", metric, classifier, method, names["control"], compared_with, infill]
+def map_metric(classifier: str, method: str, metric: str, value, low, high, n, **names) -> dict:
+    """A row of the metrics about maps; method and compared_with may be the name of a control.
+
+    names: of what it is compared with, of an in-fill, of a control in the method's place; and p.
+    """
+    names = {**named(method), **names}
+    if names.get("compared_with") in CONTROLS:
+        names["control"] = names.pop("compared_with")
+    told = (names.get(name) for name in ("control", "compared_with", "infill"))
+    parts = ["saliency", metric, classifier, method, *told]
     return {
         **{"row_id": "/".join(part for part in parts if part), "status": "ok", "family": "saliency"},
-        **{
-            "metric": metric,
-            "classifier": classifier,
-            **names,
-            "compared_with": compared_with,
-            "infill": infill,
-        },
-        **{"infill": infill, "value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
+        **{"metric": metric, "classifier": classifier, **names},
+        **{"value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
     }
 
 
@@ -134,9 +132,10 @@ def metric_rows(classifier: str, metric: str, found: dict) -> list[dict]:
     for method, each in found.items():
         mean = bootstrap_mean(each.values[each.scored], seed=1, purpose=metric, samples=500)
         rows.append(map_metric(classifier, method, metric, mean.value, mean.low, mean.high, mean.n))
-    values = {method: each.values for method, each in found.items()}
-    scored = {method: each.scored for method, each in found.items()}
-    for pair in compare(values, better="higher", seed=1, purpose=metric, scored=scored, samples=500):
-        numbers = (pair.difference, pair.low, pair.high, pair.n)
-        rows.append(map_metric(classifier, pair.first, f"{metric}_difference", *numbers, compared_with=pair.second))
+    for one, other in combinations(found, 2):
+        both = found[one].scored & found[other].scored
+        apart = (found[one].values - found[other].values)[both]
+        gap, p = paired_bootstrap(apart, seed=1, purpose=metric, samples=500)
+        numbers = (gap.value, gap.low, gap.high, gap.n)
+        rows.append(map_metric(classifier, one, f"{metric}_difference", *numbers, compared_with=other, p=p))
     return rows

@@ -150,6 +150,8 @@ def test_methods_are_compared_on_the_same_images_with_the_same_targets_under_eve
         ("dvce", "dime", "robust"): (0.5, 4),
         ("dime", "dvce", "robust"): (-0.5, 4),
     }
+    # Two images differ: 1 sample in 16 draws neither of them.
+    assert [row["p"] for row in found] == pytest.approx([2 / 16] * 4, abs=0.04)
     there, back = found[0], found[1]
     assert (there["ci_low"], there["ci_high"]) == (-back["ci_high"], -back["ci_low"])
     assert there["ci_low"] < there["ci_high"]

@@ -1,6 +1,7 @@
 """Counterfactuals whose worth is known: interventions, drawn by the world itself, in place of what a method makes."""
 
 import json
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -8,13 +9,15 @@ import pytest
 from pipeline.images import content, decode_png
 from pipeline.metrics.truth import probabilities
 from pipeline.stages.judge import judge
+from pipeline.stages.metrics import metrics
 from pipeline.stages.score_counterfactuals import score_counterfactuals
 from pipeline.tables import read_table, write_table
 
-CLASSIFIER, ORACLE, READER, FEATURES = "smile-shortcut", "smile-vit", "concepts", "portraits-features"
+CLASSIFIER, READER, FEATURES = "smile-shortcut", "concepts", "portraits-features"
+ORACLES = ["smile-vit", "smile-robust"]
 SHIPPED = "data/classifiers/{}.safetensors"
-ENTRIES = {name: {"file": SHIPPED.format(name)} for name in (CLASSIFIER, ORACLE, READER, FEATURES)}
-ROLES = {"classifiers": [CLASSIFIER], "oracles": [ORACLE], "readers": [READER]}
+ENTRIES = {name: {"file": SHIPPED.format(name)} for name in (CLASSIFIER, *ORACLES, READER, FEATURES)}
+ROLES = {"classifiers": [CLASSIFIER], "oracles": ORACLES, "readers": [READER]}
 CLASSES = ["absent", "present"]
 METHODS = {"draws-smile": "smile", "draws-glasses": "glasses", "draws-hat": "hat"}
 """Methods by the concept that each changes, whatever the image."""
@@ -93,7 +96,7 @@ def scored(tmp_path_factory):
 
     sections = {
         "dataset": {"world": "portraits", "size": 64, "rows": 8, "split": "test"},
-        **{"classifiers": {CLASSIFIER: ENTRIES[CLASSIFIER]}, "oracles": [ORACLE], "readers": [READER]},
+        **{"classifiers": {CLASSIFIER: ENTRIES[CLASSIFIER]}, "oracles": ORACLES, "readers": [READER]},
     }
     tables = Tables(tmp_path_factory.mktemp("scored"), Plan(Study.model_validate({"study": "tiny", **sections})))
     images, interventions = tables.sample(), tables.intervene()
@@ -106,7 +109,7 @@ def scored(tmp_path_factory):
     made[-1] = failed(made[-1])
     path = tables.path("counterfactuals")
     write_table(path, "counterfactuals", made, {})
-    identities = [tables.folder / "tiny" / f"{name}.json" for name in (CLASSIFIER, ORACLE, READER)]
+    identities = [tables.folder / "tiny" / f"{name}.json" for name in (CLASSIFIER, *ORACLES, READER)]
     judged = tables.path("judged")
     judge(options(), "code", tables.path("predictions"), [path], identities, tables.folder / "rows", judged)
     paths = {name: [tables.path(name)] for name in ("images", "predictions", "interventions", "counterfactuals")}
@@ -123,7 +126,7 @@ def test_oracles_and_readers_judge_and_the_classifier_itself_does_not(scored):
     for row in scored.judged:
         assert row["source"] == "counterfactuals" and row["label"] is None
         asked.setdefault((row["classifier"], row["task"]), []).append(row["source_row_id"])
-    assert asked.pop((ORACLE, "smile")) == whole
+    assert all(asked.pop((oracle, "smile")) == whole for oracle in ORACLES)
     assert all(rows == whole for rows in asked.values()) and {name for name, _ in asked} == {READER}
 
 
@@ -228,6 +231,19 @@ def test_a_failed_counterfactual_has_failed_scores(scored):
     (row,) = [row for row in scored.of("target_accuracy", "draws-hat") if row["status"] == "failed"]
     assert row["reason"] == "the gradient is not finite" and row["value"] is None
     assert len([row for row in scored.of("l1", "draws-hat") if row["status"] == "failed"]) == 1
+
+
+def test_methods_are_compared_in_the_eyes_of_each_oracle(scored):
+    tables, path = scored.tables, scored.tables.path("metrics")
+    metrics(tables.plan.options("metrics"), "code", [tables.path("counterfactual-scores")], path)
+    rows = read_table(path, "metrics").to_pylist()
+    judges = {row["judge"] for row in rows}
+    assert judges == {*ORACLES, READER, None}
+    found = [row for row in rows if row["metric"] == "oracle_target_accuracy_difference" and row["pairs"] is None]
+    methods = [*METHODS, "unchanged", "nearest-real"]
+    assert {(row["method"], row["compared_with"], row["judge"]) for row in found} == {
+        (*pair, oracle) for pair in permutations(methods, 2) for oracle in ORACLES
+    }
 
 
 def test_row_ids_are_unique_and_content_is_that_of_the_world(scored):

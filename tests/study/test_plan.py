@@ -134,7 +134,7 @@ EDITED = [
     ("worlds/shapes.py", "", set()),
     ("datasets/folder.py", "", set()),
     ("datasets/folder.py", "dataset: {folder: photos}", {"sample"}),
-    ("metrics/statistics.py", "", {"score_counterfactuals", "metrics"}),
+    ("metrics/statistics.py", "", {"score_counterfactuals", "metrics", "report"}),
     ("report/charts.py", "", {"report"}),
     ("stages/intervene.py", "", {"intervene"}),
     ("progress.py", "", set()),

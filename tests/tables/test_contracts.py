@@ -1,3 +1,4 @@
+import itertools
 import os
 
 import numpy
@@ -200,7 +201,14 @@ def test_provenance_takes_what_is_the_same_in_every_run_and_nothing_else(tmp_pat
 
 
 def test_the_identity_of_a_row_names_its_parts():
-    assert row_id("cnn", "image-1", None, 3) == "cnn/image-1/3"
+    assert row_id("cnn", "image-1", 3) == "cnn/image-1/3"
+
+
+def test_different_parts_never_give_the_same_identity():
+    words = [None, "", "a", "/", "%", "a/", "/a", "%2F", "%25"]
+    several = [parts for length in (1, 2, 3) for parts in itertools.product(words, repeat=length)]
+    assert len({row_id(*parts) for parts in several}) == len(several)
+    assert row_id("a", None, "folder/image.png") == "a//folder%2Fimage.png"
 
 
 @pytest.mark.parametrize("name", COLUMNS)
