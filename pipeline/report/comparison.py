@@ -14,9 +14,8 @@ class Comparison:
     """Methods by one metric on the same images: the best is held against all others, and all against each reference.
 
     Of many comparisons some differ by chance, so those with the best, and those with each reference, are adjusted for
-    their number (Holm 1979). That the best was
-    chosen by the same values is not adjusted for: of 8 equal methods one is said to be beaten in 12 % of the columns
-    rather than 5 %, and in 50 % without the adjustment.
+    their number (Holm 1979). That the best was chosen by the same values is not adjusted for: of 8 equal methods one is
+    said to be beaten in 12 % of the columns rather than 5 %, and in 50 % without the adjustment.
 
     rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two, in
     either order. better: "higher" or "lower". references: what all methods are held against too, such as a random map.
