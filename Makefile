@@ -6,7 +6,10 @@ PROFILE ?= laptop
 VENV := .venv
 READY := $(VENV)/ready
 BIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-WITH := --study $(STUDY) --profile $(PROFILE)
+# What a person gives reaches a command as it is: neither make nor the shell reads anything into it.
+QUOTED = '$(subst ','\'',$(value $(1)))'
+WITH = --study $(call QUOTED,STUDY) --profile $(call QUOTED,PROFILE)
+unexport STUDY PROFILE GPU NETWORK
 
 .PHONY: run retry why plan files store train test lint lock reference clean
 
@@ -20,19 +23,19 @@ why: $(READY)  ## Tell in words what would run of a study, and why.
 	@$(BIN) python -m pipeline why $(WITH)
 
 plan: $(READY)  ## Tell what a study will take before anything runs; GPU=H100 for a card, MEASURE=1 to time the networks.
-	@$(BIN) python -m pipeline plan --study $(STUDY) $(if $(GPU),--gpu "$(GPU)") $(if $(MEASURE),--measure)
+	@$(BIN) python -m pipeline plan --study $(call QUOTED,STUDY) $(if $(value GPU),--gpu $(call QUOTED,GPU)) $(if $(MEASURE),--measure)
 
 files: $(READY)  ## List the files of others that a study needs; DOWNLOAD=1 fetches those that are published openly.
-	@$(BIN) python -m pipeline files --study $(STUDY) $(if $(DOWNLOAD),--download)
+	@$(BIN) python -m pipeline files --study $(call QUOTED,STUDY) $(if $(DOWNLOAD),--download)
 
 store: $(READY)  ## List what the row store keeps, by study; PRUNE=1 deletes what no study needs.
-	@$(BIN) python -m pipeline store --study $(STUDY) $(if $(PRUNE),--prune)
+	@$(BIN) python -m pipeline store --study $(call QUOTED,STUDY) $(if $(PRUNE),--prune)
 
 train: $(READY)  ## Train the networks and generators of a study that are missing, or only NETWORK=name.
-	@$(BIN) python -m pipeline run $(WITH) $(if $(NETWORK),--train $(NETWORK),--target train_all)
+	@$(BIN) python -m pipeline run $(WITH) $(if $(value NETWORK),--train $(call QUOTED,NETWORK),--target train_all)
 
-test: $(READY)  ## Run all tests, one thread for each core.
-	@$(BIN) OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile
+test: $(READY)  ## Run all tests, in two processes more than there are cores: some of them wait for others.
+	@$(BIN) OMP_NUM_THREADS=1 pytest --dist loadfile --numprocesses $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 2)")
 
 lint: $(READY)  ## Check style, imports and the workflow.
 	@$(BIN) ruff check

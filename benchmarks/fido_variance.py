@@ -78,9 +78,8 @@ class Bench:
         data_only = replace(options, sparsity=0.0)
         gradients = []
         for repeat in range(REPEATS):
-            taken = [repeat] * ROWS
-            logistic = draw_logistic(loaded.noise, taken, data_only, self.upsampling)
-            found = loss_gradient(self.classifier, loaded, None, logits, logistic, taken, data_only, self.upsampling)
+            logistic = draw_logistic(loaded.noise, repeat, data_only, self.upsampling)
+            found = loss_gradient(self.classifier, loaded, None, logits, logistic, repeat, data_only, self.upsampling)
             gradients.append(found[0])
         gradients = torch.stack(gradients)
         variance = gradients.var(0).sum()
@@ -103,7 +102,7 @@ class Bench:
         logits = torch.logit(maps, eps=1e-6) * sign
         fresh = replace(options, masks=HELD_OUT, draws="stratified")
         loaded = self.loaded("held out", HELD_OUT)
-        logistic = draw_logistic(loaded.noise, [0] * ROWS, fresh, self.upsampling)
+        logistic = draw_logistic(loaded.noise, 0, fresh, self.upsampling)
         keep = sample_keep(logits, logistic, fresh, self.upsampling)
         hard = (self.upsampling(torch.sigmoid(-logits)) >= 0.5).float()[:, None]
         expected = options.sparsity * (self.upsampling.area * maps).sum(dim=(1, 2))
@@ -126,7 +125,7 @@ class Bench:
         return torch.stack(means)
 
     def loaded(self, purpose: str, masks: int) -> Loaded:
-        """All images in slots."""
+        """All images side by side."""
         targets = self.targets.repeat_interleave(masks)
         return Loaded(self.images[:, None], self.backgrounds[:, None], targets, Noise(1, self.ids, purpose))
 

@@ -12,3 +12,8 @@ def no_run_of_another_test():
     """Forget the run that a test began in this process: jobs of later tests would be taken for its orphans."""
     yield
     os.environ.pop(RUN, None)
+
+
+def pytest_collection_modifyitems(items):
+    """Whole workflows take longest and go first, so that no process is left alone with them at the end."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)

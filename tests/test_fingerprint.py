@@ -4,7 +4,6 @@ import math
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -177,29 +176,27 @@ def test_a_missing_module_is_named(identify):
         identify(module="toy.explain.fido")
 
 
-def test_the_whole_package_is_read_quickly_and_imported_never():
+def test_the_whole_package_is_read_and_imported_never():
     program = textwrap.dedent("""
-        import json, sys, time
+        import json, sys
         from pipeline.fingerprint import ROOT, fingerprint
-        before = time.process_time()
         found = {}
         for path in sorted((ROOT / "pipeline").rglob("*.py")):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             found[module] = fingerprint(module, deciding=True)
         imported = [name for name in sys.modules if name in ("torch", "numpy", "pyarrow")]
-        print(json.dumps([time.process_time() - before, imported, found]))
+        print(json.dumps([imported, found]))
     """)
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    seconds, imported, found = json.loads(output.stdout)
-    assert seconds < 3 and imported == [] and len(found) > 5
+    imported, found = json.loads(output.stdout)
+    assert imported == [] and len(found) > 5
     assert all(len(value) == 64 for value in found.values())
 
 
-def test_a_second_fingerprint_costs_nothing():
-    fingerprint("pipeline.rows")
-    before = time.perf_counter()
-    fingerprint("pipeline.rows")
-    assert time.perf_counter() - before < 0.05
+def test_a_second_fingerprint_parses_nothing(monkeypatch):
+    first = fingerprint("pipeline.rows")
+    monkeypatch.setattr("ast.parse", None)
+    assert fingerprint("pipeline.rows") == first
 
 
 def test_canonical_json_knows_one_text_for_equal_values():

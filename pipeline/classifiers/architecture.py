@@ -9,6 +9,11 @@ import torch
 from pipeline.errors import UserError, nearest
 
 HUB_NAMES = ("hf-hub:", "hf_hub:")
+ELSEWHERE = (
+    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args"),
+    *("checkpoint_path", "cache_dir"),
+)
+"""Arguments of timm by which a network would get weights from the hub, or from files that nobody names."""
 
 
 def check_architecture(name: str, model: str) -> None:
@@ -30,10 +35,18 @@ def check_architecture(name: str, model: str) -> None:
 
 
 def create_network(name: str, model: str, options: Mapping[str, Any], *, pretrained: bool = False) -> torch.nn.Module:
-    """The network that timm makes of a name and keyword arguments; UserError if it knows no such name or arguments."""
+    """The network that timm makes of a name and keyword arguments; UserError if it knows no such name or arguments.
+
+    Options by which it would fetch or read other weights are a UserError, too.
+    """
     import timm
 
     check_architecture(name, model)
+    for option in options:
+        if option in ELSEWHERE:
+            raise UserError(
+                f"classifier '{name}': options has {option}, which would fetch or read other weights; leave it out."
+            )
     try:
         return timm.create_model(model, pretrained=pretrained, **options)
     except (TypeError, AssertionError, ValueError) as error:

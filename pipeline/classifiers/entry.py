@@ -19,6 +19,12 @@ LOADERS = {
 }
 """Each takes an Entry and returns a Classifier on the CPU."""
 FORMATS = tuple(LOADERS)
+PROGRAMS = ("torch_export", "torchscript")
+"""Formats that are code: loading such a file evaluates and runs what it holds."""
+UNTRUSTED = (
+    "{format} is a program, and loading it runs what the file holds; if you made the file or trust who did, add"
+    " `trusted: true`, else get the network as safetensors or ONNX"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Entry:
     """False: a black box that only answers with logits (always so for onnx)."""
     classifier_perturbation: float = 0.0
     """Share r in [0, 1] of Vaeth et al. 2023: noise of r times the standard deviation of all weights."""
+    trusted: bool = False
+    """torch_export, torchscript: the file may run code; an entry point is code that the entry names anyway."""
     sha256: str | None = None
     """Expected digest of the file (or of the entry point's source, or of the hub's weights)."""
 
@@ -74,6 +82,7 @@ FORMATS_WITH = {
     "options": ("timm", "torchvision"),
     "preset": ("noisy_classifier",),
     "shape": ("noisy_classifier",),
+    "trusted": (*PROGRAMS, "entry_point"),
 }
 """The formats that alone have an option."""
 IN_OUR_FILE = ("classes", "size", "channels", "mean", "std", "output")
@@ -83,7 +92,7 @@ IN_OUR_FILE = ("classes", "size", "channels", "mean", "std", "output")
 def parse_entry(name: str, entry: Mapping[str, Any]) -> Entry:
     """Check an entry as a person writes it and name its parts; options that are None count as not given.
 
-    Raises UserError for an unknown option, a value out of range, none or several formats.
+    Raises UserError for an unknown option, a value out of range, none or several formats, a program without trust.
     """
     given = {option: value for option, value in entry.items() if value is not None}
     for option in given:
@@ -108,6 +117,8 @@ def parse_entry(name: str, entry: Mapping[str, Any]) -> Entry:
             raise UserError(f"classifier '{name}': {option} is {given[option]!r}, expected {expected}.")
     if "random_weights" in given and "checkpoint" in given:
         raise UserError(f"classifier '{name}' has both checkpoint and random_weights; leave one out.")
+    if format in PROGRAMS and not given.get("trusted"):
+        raise UserError(f"classifier '{name}': {UNTRUSTED.format(format=format)}.")
     return Entry(name, format, source, **{option: frozen(value) for option, value in given.items()})
 
 
@@ -193,5 +204,6 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: is_number(value) and 0 <= value <= 1,
         "a number in [0, 1], such as 0.2",
     ),
+    "trusted": (lambda value: isinstance(value, bool), "true or false"),
     "sha256": (is_digest, "64 hexadecimal digits in lower case, as sha256sum prints them"),
 }

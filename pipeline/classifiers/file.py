@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pipeline.classifiers.architecture import create_network
+from pipeline.classifiers.architecture import HUB_NAMES, create_network
 from pipeline.classifiers.assemble import assemble
 from pipeline.classifiers.description import KEY, read_description
 from pipeline.classifiers.entry import Entry
@@ -23,8 +23,14 @@ def build_network(
 ) -> torch.nn.Module:
     """A timm network with fresh weights and one output for each class of each head, in order.
 
-    Raises UserError for an unknown architecture, or options that it does not take.
+    Raises UserError for an unknown architecture or one of the hub, or options that it does not take: the description of
+    a file leads to no other file and to no network.
     """
+    if architecture.startswith(HUB_NAMES):
+        raise UserError(
+            f"classifier '{name}': the architecture '{architecture}' is one of the hub; name one that timm has, such as"
+            " resnet18."
+        )
     width = sum(len(classes) for classes in heads.values())
     if options.get("num_classes", width) != width:
         raise UserError(

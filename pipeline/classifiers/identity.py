@@ -12,15 +12,15 @@ from pipeline.digests import check_digest
 def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical entry as plain JSON, with sha256 of contents in place of paths: equal if the networks are equal.
 
-    Options at their defaults are left out; so are the name, and sha256 where a file tells it. Moving or renaming a file
-    changes nothing, changing its content does. An entry point is its source file and function; weights from the hub are
-    their name (and sha256, if given). Raises UserError for a wrong entry, a missing file or another sha256.
+    Options at their defaults are left out; so are the name, trust, and sha256 where a file tells it. Moving or renaming
+    a file changes nothing, changing its content does. An entry point is its source file and function; weights from the
+    hub are their name (and sha256, if given). Raises UserError for a wrong entry, a missing file or another sha256.
     """
     parsed = parse_entry(name, entry)
     identity = {
         option.name: plain(getattr(parsed, option.name))
         for option in fields(Entry)
-        if option.name not in ("name", "format", "source") and not is_default(parsed, option)
+        if option.name not in ("name", "format", "source", "trusted") and not is_default(parsed, option)
     }
     path = source_file(parsed)
     if path is None:

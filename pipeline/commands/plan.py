@@ -194,8 +194,6 @@ def notes(stages: Sequence[Work], there: There, timing: Timing, card: Gpu | None
         )
         if any(timing.on(card, work) is None for work in stages):
             yield f"? on {card.name}: the operations of a network are counted by `make plan MEASURE=1`."
-    if any(getattr(method, "tolerance", 0) for method in there.plan.study.saliency.values()):
-        yield "Methods with a tolerance stop early: they take at most as many evaluations."
     if any(method.method == "dime" for method in there.plan.study.counterfactuals.values()):
         yield "DiME tries its scales in turn until the decision changes: it takes at most as many evaluations."
     if not there.images_known:

@@ -13,10 +13,10 @@ from pipeline.classifiers.resize import resize
 from pipeline.classifiers.wrap import Classifier, log_odds, require_gradients
 from pipeline.device import in_batches
 from pipeline.errors import UserError
+from pipeline.explain.descent import Descent, optimise, warm_up_weight
 from pipeline.explain.disc import disc_masks, probability
 from pipeline.explain.maps import Maps
-from pipeline.explain.masking import check_word, draw_uniform, fill, grid_shape, static_backgrounds
-from pipeline.explain.slots import Descent, optimise, slot_by_slot, warm_up_weight
+from pipeline.explain.masking import check_word, fill, grid_shape, static_backgrounds
 from pipeline.explain.upsampling import Upsampling, bilinear, nearest
 from pipeline.infill import Infill, load_infill
 from pipeline.infill.heuristics import gaussian_blur, scale_of
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What S slots hold: images (S, 3, H + jitter, W + jitter), nulls likewise or None, targets (S,), noise."""
+    """S images side by side: images (S, 3, H + jitter, W + jitter), nulls likewise or None, targets (S,), noise."""
 
     images: torch.Tensor
     nulls: torch.Tensor | None
@@ -86,7 +86,6 @@ def explain(
     through_blur: bool = False,
     jitter: float = 4.0,
     start: str = "disc",
-    tolerance: float = 0.0,
 ) -> Maps:
     """Explain each image by the smallest smooth deletion that takes the target's softmax probability away.
 
@@ -94,14 +93,14 @@ def explain(
     default its blur (the published null image); one that looks at the mask is asked at every step, with a hole where
     the mask is below one half (Agarwal & Nguyen 2020).
     grid: cells of the mask along the height; by default 28 at any size, since the weights are for sums over them.
-    steps, learning_rate, tolerance: see `Descent`; the rate is constant. The other options: see `Options`.
+    steps, learning_rate: see `Descent`; the rate is constant. The other options: see `Options`.
 
     Returns Maps of 1 - mask (N, grid, grid) in [0, 1]: how far each cell is deleted. objective: the loss of the last
     step. Evaluations: steps, and 36 more for each image if the start is a disc.
     """
     require_gradients(classifier, PURPOSE)
     options = Options(sparsity, total_variation, exponent, mask_blur, through_blur, jitter, start)
-    descent = Descent(steps, learning_rate, decays=False, tolerance=tolerance)
+    descent = Descent(steps, learning_rate, decays=False)
     home, device, infill = images.device, classifier.mean.device, infill or load_infill("blur")
     images, targets, noise = images.to(device), targets.to(device), noise.to(device)
     cells = grid_shape(images, min(CELLS, images.shape[-2]) if grid is None else grid)
@@ -114,15 +113,15 @@ def explain(
     def load(rows: list[int]) -> Loaded:
         return Loaded(enlarged[rows], None if nulls is None else nulls[rows], targets[rows], noise.select(rows))
 
-    def gradient(loaded: Loaded, masks: torch.Tensor, taken: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        return loss_gradient(classifier, infill, loaded, masks, taken, options, upsampling)
+    def gradient(loaded: Loaded, masks: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return loss_gradient(classifier, infill, loaded, masks, step, options, upsampling)
 
     masks, searched = random_masks(noise, upsampling), 0
     if start == "disc" and len(images):
         masks, searched = disc_masks(classifier, images, targets, noise, infill, upsampling, masks, batch_size)
-    found = optimise(masks, load, gradient, descent, slots=batch_size, bounds=(0, 1), progress=progress)
-    evaluations = found.steps + searched
-    return Maps((1 - found.parameters).to(home), found.objective.to(home), evaluations, found.steps)
+    found = optimise(masks, load, gradient, descent, side_by_side=batch_size, bounds=(0, 1), progress=progress)
+    taken = torch.full((len(images),), steps)
+    return Maps((1 - found.parameters).to(home), found.objective.to(home), taken + searched, taken)
 
 
 def loss_gradient(
@@ -130,19 +129,19 @@ def loss_gradient(
     infill: Infill | None,
     loaded: Loaded,
     masks: torch.Tensor,
-    taken: list[int],
+    step: int,
     options: Options,
     upsampling: Upsampling,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gradient (S, h, w) of each slot's loss in its mask (S, h, w), and the loss (S,)."""
+    """The gradient (S, h, w) of each image's loss in its mask (S, h, w), and the loss (S,)."""
     height, width = len(upsampling.rows), len(upsampling.columns)
-    corners = draw_corners(loaded.noise, taken, loaded.images.shape[-2] - height)
+    corners = draw_corners(loaded.noise, step, loaded.images.shape[-2] - height)
     images = crop(loaded.images, corners, (height, width))
     with torch.enable_grad():
         masks = masks.detach().requires_grad_()
         spread = smooth(upsampling(masks), options.mask_blur, options.through_blur)[:, None]
         if loaded.nulls is None:
-            backgrounds = fill(infill, images[:, None], spread.detach() >= 0.5, loaded.noise, taken)[:, 0]
+            backgrounds = fill(infill, images[:, None], spread.detach() >= 0.5, loaded.noise, [step] * len(masks))[:, 0]
         else:
             backgrounds = crop(loaded.nulls, corners, (height, width))
         score = probability(classifier(torch.lerp(backgrounds, images, spread)), loaded.targets)
@@ -169,7 +168,7 @@ def variation(masks: torch.Tensor, exponent: float) -> torch.Tensor:
     down = torch.nn.functional.pad(masks.diff(dim=1), (0, 0, 0, 1))
     right = torch.nn.functional.pad(masks.diff(dim=2), (0, 1))
     squares = (down * down + right * right).clamp_min(1e-10)  # below, roots have no finite gradient
-    return slot_by_slot(lambda values: values ** (exponent / 2), squares).sum(dim=(1, 2))
+    return (squares ** (exponent / 2)).sum(dim=(1, 2))
 
 
 def jitter_pixels(images: torch.Tensor, jitter: float) -> int:
@@ -177,11 +176,11 @@ def jitter_pixels(images: torch.Tensor, jitter: float) -> int:
     return max(2, round(jitter * scale_of(images))) if jitter else 0
 
 
-def draw_corners(noise: Noise, taken: list[int], offsets: int) -> torch.Tensor:
-    """The upper left corner (S, 2) int64 of each slot's crop, uniform in 0 .. offsets - 1; zeros if there are none."""
+def draw_corners(noise: Noise, step: int, offsets: int) -> torch.Tensor:
+    """The upper left corner (S, 2) int64 of each image's crop, uniform in 0 .. offsets - 1; zeros if there are none."""
     if offsets == 0:
-        return torch.zeros(len(taken), 2, dtype=torch.int64, device=noise.device)
-    return (draw_uniform(noise, taken, (2,)) * offsets).long()
+        return torch.zeros(len(noise), 2, dtype=torch.int64, device=noise.device)
+    return (noise.uniform(step, (2,)) * offsets).long()
 
 
 def crop(images: torch.Tensor, corners: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -219,7 +218,6 @@ def explain_in_fido(
     total_variation: float = 0.0,
     warm_up: int = 1,
     kept_from: float = 1.0,
-    tolerance: float = 0.0,
 ) -> Maps:
     """Explain each image as FIDO does, but by one continuous mask (the baseline in FIDO's release, its BBMPNet).
 
@@ -233,7 +231,7 @@ def explain_in_fido(
     """
     require_gradients(classifier, "bbmp-fido")
     check_word("objective", objective, SIGNS)
-    descent = Descent(steps, learning_rate, tolerance=tolerance, warm_up=warm_up)
+    descent = Descent(steps, learning_rate)
     home, device, infill = images.device, classifier.mean.device, infill or load_infill("blur")
     images, targets, noise = images.to(device), targets.to(device), noise.to(device)
     upsampling = bilinear(grid_shape(images, grid), images.shape[-2:], like=images)
@@ -242,22 +240,23 @@ def explain_in_fido(
     def load(rows: list[int]) -> Loaded:
         return Loaded(images[rows], None if nulls is None else nulls[rows], targets[rows], noise.select(rows))
 
-    def gradient(loaded: Loaded, masks: torch.Tensor, taken: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        weights = masks.new_tensor([warm_up_weight(step, warm_up) for step in taken])
+    def gradient(loaded: Loaded, masks: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.enable_grad():
             masks = masks.detach().requires_grad_()
             spread, backgrounds = upsampling(masks)[:, None], loaded.nulls
             if backgrounds is None:
                 kept = spread.detach() >= kept_from - 1e-5  # a mask of ones may be spread to a rounding below 1
-                backgrounds = fill(infill, loaded.images[:, None], kept, loaded.noise, taken)[:, 0]
+                backgrounds = fill(infill, loaded.images[:, None], kept, loaded.noise, [step] * len(masks))[:, 0]
             evidence = log_odds(classifier(torch.lerp(backgrounds, loaded.images, spread)), loaded.targets)
             counted = masks if objective == "ssr" else 1 - masks
             penalty = sparsity * (upsampling.area * counted).sum(dim=(1, 2))
             penalty = penalty + total_variation * upsampling.total_variation(masks)
-            (slope,) = torch.autograd.grad((SIGNS[objective] * evidence + weights * penalty).sum(), masks)
+            loss = SIGNS[objective] * evidence + warm_up_weight(step, warm_up) * penalty
+            (slope,) = torch.autograd.grad(loss.sum(), masks)
         return slope, (SIGNS[objective] * evidence + penalty).detach()
 
     start = images.new_ones(len(images), *upsampling.area.shape)
-    found = optimise(start, load, gradient, descent, slots=batch_size, bounds=(0, 1), progress=progress)
+    found = optimise(start, load, gradient, descent, side_by_side=batch_size, bounds=(0, 1), progress=progress)
     maps = found.parameters if objective == "ssr" else 1 - found.parameters
-    return Maps(maps.to(home), found.objective.to(home), found.steps.clone(), found.steps)
+    taken = torch.full((len(images),), steps)
+    return Maps(maps.to(home), found.objective.to(home), taken, taken)

@@ -22,7 +22,7 @@ class Spent:
     """What one image takes: forward passes alone, forward passes with their backward, and the cells of the map.
 
     rows_together: passes of one image that stand in one batch; batches that too few images fill are padded, which costs
-    time. A method that stops early (FIDO with a tolerance) takes at most as many passes.
+    time.
     """
 
     forward: int

@@ -12,15 +12,14 @@ keep are spread over the pixels each by itself, exact to rounding however small,
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
 from pipeline.classifiers.wrap import Classifier, log_odds, require_gradients
 from pipeline.errors import UserError
+from pipeline.explain.descent import Descent, Optimised, optimise, warm_up_weight
 from pipeline.explain.maps import Maps
-from pipeline.explain.masking import check_word, draw_uniform, fill, grid_shape, static_backgrounds
-from pipeline.explain.slots import Descent, Optimised, optimise, slot_by_slot, warm_up_weight
+from pipeline.explain.masking import check_word, fill, grid_shape, static_backgrounds
 from pipeline.explain.upsampling import Upsampling, bilinear
 from pipeline.infill import Infill, load_infill
 from pipeline.noise import Noise
@@ -28,7 +27,6 @@ from pipeline.noise import Noise
 PURPOSE = "fido"
 SIGNS = {"ssr": -1.0, "sdr": 1.0}
 """Of the log-odds in the loss of each objective."""
-sigmoid = partial(slot_by_slot, torch.sigmoid)
 LARGEST_LOGIT = 80.0  # beyond, a probability is no normal float32 number; the published settings stay below 20
 
 SMALLEST_DRAW = 2.0**-24  # as Noise.uniform; a shifted draw may be rounded to 0 or 1, whose logits are infinite
@@ -76,10 +74,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The images in S slots, with M masks each.
+    """S images side by side, with M masks each.
 
     images: (S, 1, 3, H, W). backgrounds: (S, 1, 3, H, W), or None if the in-filler is asked at every step.
-    targets: (S * M,) the class of each row. noise: a row for each slot.
+    targets: (S * M,) the class of each row. noise: a row for each image.
     """
 
     images: torch.Tensor
@@ -108,15 +106,13 @@ def explain(
     warm_up: int = 30,
     noise_at: str = "pixel",
     draws: str = "stratified",
-    tolerance: float = 0.0,
 ) -> Maps:
     """Explain each image by the smallest region that suffices for, or destroys, its target class.
 
     images: (N, 3, H, W) in [0, 1]; targets: (N,) classes; noise: a row for each image; infill: blur, if none is given.
     batch_size: rows of the classifier at once; batch_size // masks images (at least one) are optimised side by side.
     grid: cells of the mask along the height; by default one for four pixels (56 at 224, as published).
-    steps, learning_rate, tolerance: see `Descent`; the rate falls to 0, and tolerance 0 takes all steps, as published.
-    The other options: see `Options`.
+    steps, learning_rate: see `Descent`; the rate falls to 0. The other options: see `Options`.
 
     Returns Maps of (N, grid, grid): the probability to keep (ssr) or to drop (sdr), in [0, 1]. The official code
     spreads the logits to full resolution and subtracts 0.5, though it spreads probabilities when it trains. objective:
@@ -125,12 +121,13 @@ def explain(
     """
     require_gradients(classifier, PURPOSE)
     options = Options(objective, masks, sparsity, total_variation, temperature, warm_up, noise_at, draws)
-    descent = Descent(steps, learning_rate, tolerance=tolerance, warm_up=warm_up)
+    descent = Descent(steps, learning_rate)
     found = optimise_logits(
         classifier, images, targets, noise, infill or load_infill("blur"), options, descent, grid, batch_size, progress
     )
-    maps = sigmoid(SIGNS[objective] * found.parameters)
-    return Maps(maps.to(images.device), found.objective.to(images.device), found.steps * masks, found.steps)
+    maps = torch.sigmoid(SIGNS[objective] * found.parameters)
+    taken = torch.full((len(images),), steps)
+    return Maps(maps.to(images.device), found.objective.to(images.device), taken * masks, taken)
 
 
 def optimise_logits(
@@ -146,10 +143,10 @@ def optimise_logits(
     progress: Callable[[int], object],
 ) -> Optimised:
     """The drop logits (N, h, w) of every image, from 0 (each pixel dropped with probability one half) downhill."""
-    device, slots = classifier.mean.device, max(1, batch_size // options.masks)
+    device, side_by_side = classifier.mean.device, max(1, batch_size // options.masks)
     images, targets, noise = images.to(device), targets.to(device), noise.to(device)
     upsampling = bilinear(grid_shape(images, grid), images.shape[-2:], like=images)
-    static = None if infill.per_step else static_backgrounds(infill, images, slots)
+    static = None if infill.per_step else static_backgrounds(infill, images, side_by_side)
 
     def load(rows: list[int]) -> Loaded:
         backgrounds = None if static is None else static[rows, None]
@@ -157,13 +154,13 @@ def optimise_logits(
             images[rows, None], backgrounds, targets[rows].repeat_interleave(options.masks), noise.select(rows)
         )
 
-    def gradient(loaded: Loaded, logits: torch.Tensor, taken: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        logistic = draw_logistic(loaded.noise, taken, options, upsampling)
-        return loss_gradient(classifier, loaded, infill, logits, logistic, taken, options, upsampling)
+    def gradient(loaded: Loaded, logits: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        logistic = draw_logistic(loaded.noise, step, options, upsampling)
+        return loss_gradient(classifier, loaded, infill, logits, logistic, step, options, upsampling)
 
     start = images.new_zeros(len(images), *upsampling.area.shape)
     bounds = (-LARGEST_LOGIT, LARGEST_LOGIT)
-    return optimise(start, load, gradient, descent, slots=slots, bounds=bounds, values=sigmoid, progress=progress)
+    return optimise(start, load, gradient, descent, side_by_side=side_by_side, bounds=bounds, progress=progress)
 
 
 def loss_gradient(
@@ -172,14 +169,14 @@ def loss_gradient(
     infill: Infill | None,
     logits: torch.Tensor,
     logistic: torch.Tensor,
-    taken: list[int],
+    step: int,
     options: Options,
     upsampling: Upsampling,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gradient (S, h, w) of each slot's loss in its drop logits (S, h, w), and its objective (S,).
+    """The gradient (S, h, w) of each image's loss in its drop logits (S, h, w), and its objective (S,).
 
-    logistic: (S, M, ...) from `draw_logistic`. taken: the steps that each slot has taken, which decide the weight of
-    the regulariser; the objective has it in full. Only the blend lets the gradient through, never the in-filler.
+    logistic: (S, M, ...) from `draw_logistic`. step: decides the weight of the regulariser; the objective has it in
+    full. Only the blend lets the gradient through, never the in-filler.
     """
     sign = SIGNS[options.objective]
     with torch.enable_grad():
@@ -187,22 +184,22 @@ def loss_gradient(
         keep = sample_keep(logits, logistic, options, upsampling)
         backgrounds = loaded.backgrounds
         if backgrounds is None:
-            backgrounds = fill(infill, loaded.images, keep.detach() >= 0.5, loaded.noise, taken)
+            backgrounds = fill(infill, loaded.images, keep.detach() >= 0.5, loaded.noise, [step] * len(logits))
         blended = torch.lerp(backgrounds, loaded.images, keep[:, :, None])
         evidence = log_odds(classifier(blended.flatten(0, 1)), loaded.targets).unflatten(0, keep.shape[:2]).mean(1)
         penalty = regulariser(logits, options, upsampling)
-        weights = penalty.new_tensor([warm_up_weight(step, options.warm_up) for step in taken])
-        (gradient,) = torch.autograd.grad((sign * evidence + weights * penalty).sum(), logits)
+        weight = warm_up_weight(step, options.warm_up)
+        (gradient,) = torch.autograd.grad((sign * evidence + weight * penalty).sum(), logits)
     return gradient, (sign * evidence + penalty).detach()
 
 
-def draw_logistic(noise: Noise, taken: list[int], options: Options, upsampling: Upsampling) -> torch.Tensor:
-    """Logistic noise of each slot's own step: (S, M, H, W) at pixels, (S, M, h, w) at cells."""
+def draw_logistic(noise: Noise, step: int, options: Options, upsampling: Upsampling) -> torch.Tensor:
+    """Logistic noise of a step: (S, M, H, W) at pixels, (S, M, h, w) at cells."""
     masks = options.masks
     drawn = {"independent": masks, "antithetic": (masks + 1) // 2, "stratified": 1}[options.draws]
     at_pixels = options.noise_at == "pixel"
     size = (len(upsampling.rows), len(upsampling.columns)) if at_pixels else upsampling.area.shape
-    uniform = draw_uniform(noise, taken, (drawn, *size))
+    uniform = noise.uniform(step, (drawn, *size))
     if options.draws == "stratified":
         shifts = torch.arange(masks, device=uniform.device)[:, None, None] / masks
         return torch.logit((uniform + shifts).frac_(), eps=SMALLEST_DRAW)
@@ -214,8 +211,7 @@ def sample_keep(logits: torch.Tensor, logistic: torch.Tensor, options: Options, 
     """Relaxed masks (S, M, H, W) in [0, 1], 1 for a pixel kept, from drop logits (S, h, w) and noise (S, M, ...)."""
     at_pixels = options.noise_at == "pixel"
     odds = spread_logits(logits, upsampling) if at_pixels else logits
-    # sigmoid(2 x) = (1 + tanh(x)) / 2, and of the two only tanh rounds a number the same way wherever it stands.
-    keep = 0.5 - 0.5 * torch.tanh((odds[:, None] + logistic) * (0.5 / options.temperature))
+    keep = torch.sigmoid(-(odds[:, None] + logistic) / options.temperature)
     return keep if at_pixels else upsampling(keep)
 
 
@@ -226,12 +222,12 @@ def spread_logits(logits: torch.Tensor, upsampling: Upsampling) -> torch.Tensor:
     """
     if upsampling.is_identity:
         return logits
-    return upsampling(sigmoid(logits)).log() - upsampling(sigmoid(-logits)).log()
+    return upsampling(torch.sigmoid(logits)).log() - upsampling(torch.sigmoid(-logits)).log()
 
 
 def regulariser(logits: torch.Tensor, options: Options, upsampling: Upsampling) -> torch.Tensor:
     """sparsity * expected pixels kept (ssr) or dropped (sdr) + total_variation * variation: (S,), from the grid."""
-    penalty = options.sparsity * (upsampling.area * sigmoid(SIGNS[options.objective] * logits)).sum(dim=(1, 2))
+    penalty = options.sparsity * (upsampling.area * torch.sigmoid(SIGNS[options.objective] * logits)).sum(dim=(1, 2))
     if options.total_variation:
-        penalty = penalty + options.total_variation * upsampling.total_variation(sigmoid(logits))
+        penalty = penalty + options.total_variation * upsampling.total_variation(torch.sigmoid(logits))
     return penalty

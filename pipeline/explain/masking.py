@@ -1,6 +1,6 @@
 """What methods share that mask images and fill the holes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -12,33 +12,23 @@ from pipeline.noise import Noise
 PIXELS_PER_CELL = 4  # of FIDO: 56 cells for 224 pixels, as published
 
 
-def fill(infill: Infill, images: torch.Tensor, kept: torch.Tensor, noise: Noise, taken: list[int]) -> torch.Tensor:
+def fill(infill: Infill, images: torch.Tensor, kept: torch.Tensor, noise: Noise, steps: Sequence[int]) -> torch.Tensor:
     """Backgrounds (S, M, 3, H, W) of images (S, 1, 3, H, W) for M masks each: bool (S, M, H, W), False for a hole.
 
-    noise: a row for each image. taken: the steps that each slot has taken.
+    noise: a row for each image, taken at its own one of `steps` (S,).
     """
     slots, masks = kept.shape[:2]
     rows = images.expand(-1, masks, -1, -1, -1).flatten(0, 1)
-    filled = infill(rows, kept.to(rows).flatten(0, 1)[:, None], noise=infill_noise(noise, taken, masks))
+    filled = infill(rows, kept.to(rows).flatten(0, 1)[:, None], noise=infill_noise(noise, steps, masks))
     return filled.unflatten(0, (slots, masks))
 
 
-def draw_uniform(noise: Noise, taken: list[int], shape: tuple[int, ...]) -> torch.Tensor:
-    """Uniform noise (S, *shape) of each slot at its own step, which is the number of steps it has taken."""
-    if len(set(taken)) == 1:
-        return noise.uniform(taken[0], shape)
-    return torch.cat([noise.select([slot]).uniform(step, shape) for slot, step in enumerate(taken)])
-
-
-def infill_noise(noise: Noise, taken: list[int], masks: int) -> Noise:
-    """Noise for the in-filler, a row for each of S * M masks.
-
-    Slots may be at different steps and are in-filled in one call, so the step is part of the sample.
-    """
+def infill_noise(noise: Noise, steps: Sequence[int], masks: int) -> Noise:
+    """Noise for the in-filler, a row for each of S * M masks; the step of each of S images is part of the sample."""
     image_ids = [image_id for image_id in noise.image_ids for _ in range(masks)]
     samples = [
         sample * 2**32 + step * masks + mask
-        for sample, step in zip(noise.samples, taken, strict=True)
+        for sample, step in zip(noise.samples, steps, strict=True)
         for mask in range(masks)
     ]
     return Noise(noise.seed, image_ids, f"{noise.purpose}: in-fill", samples).to(noise.device)

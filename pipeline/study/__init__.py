@@ -5,6 +5,7 @@ Only this package knows what that file looks like.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ STUDIES = Path("studies")
 SHIPPED, SHIPPED_GENERATORS = Path("data/classifiers"), Path("data/generators")
 EXPLAINING = ("saliency", "counterfactuals")
 """The sections whose entries are methods that explain."""
+UNSAFE = re.compile(r"[^\w ./+=@,()-]")
+"""What the name or path of a study must not have: `--wrap="..."` of sbatch would let the shell expand it."""
 GENERATOR_KEYS = ("generator", "guide")
 """The options by which methods name generators."""
 
@@ -267,6 +270,11 @@ def expanded(path: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def study_path(name: str) -> Path:
+    if odd := UNSAFE.search(name):
+        raise UserError(
+            f"the study {name!r} has the character {odd[0]!r} in its name, and names go through the shell of a cluster;"
+            " rename it to letters, digits, spaces and ./_-+=@,() alone."
+        )
     if name == "default":
         return DEFAULT
     if name.endswith((".yaml", ".yml")):

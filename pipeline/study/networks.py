@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from pipeline.classifiers.entry import PROGRAMS, UNTRUSTED
 from pipeline.study.datasets import TrainingDataset
 from pipeline.study.generators import GeneratorShape, Preset
 from pipeline.study.section import Section, Share
@@ -28,8 +29,8 @@ class Network(Section):
         description="A classifier of noisy images, asked about clean ones: a file of ours, or an official one (.pt)"
         " with its `preset`.",
     )
-    torch_export: str | None = Field(None, description="A program saved by torch.export (.pt2).")
-    torchscript: str | None = Field(None, description="A TorchScript file (.pt).")
+    torch_export: str | None = Field(None, description="A program saved by torch.export (.pt2); needs `trusted`.")
+    torchscript: str | None = Field(None, description="A TorchScript file (.pt); needs `trusted`.")
     onnx: str | None = Field(None, description="An ONNX file: a black box, methods that need gradients refuse it.")
     entry_point: str | None = Field(None, description="Your own function: `module:function` or `file.py:function`.")
     checkpoint: str | None = Field(
@@ -63,6 +64,9 @@ class Network(Section):
     classifier_perturbation: Share = Field(
         0.0, description="Noise on the weights, in standard deviations of all of them: from trained (0) to random (1)."
     )
+    trusted: bool | None = Field(
+        None, description="torch_export, torchscript: true if you made the file or trust who did: loading it runs code."
+    )
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the file.")
 
     @model_validator(mode="after")
@@ -74,6 +78,8 @@ class Network(Section):
                 "a network has exactly one of the keys {keys}; here there is {given}",
                 {"keys": ", ".join(SOURCES), "given": " and ".join(given) or "none"},
             )
+        if given[0] in PROGRAMS and not self.trusted:
+            raise PydanticCustomError("untrusted", UNTRUSTED, {"format": given[0]})
         return self
 
 

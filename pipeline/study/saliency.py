@@ -33,7 +33,6 @@ class Fido(Method):
     draws: Literal["independent", "antithetic", "stratified"] = Field(
         "stratified", description="How the masks of a step share their noise; `independent` as published."
     )
-    tolerance: float = Field(0.0, ge=0, description="Stop an image whose mask moves less than this; 0 never stops.")
 
 
 class Bbmp(Method):

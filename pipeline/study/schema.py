@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from pipeline.classifiers.entry import PROGRAMS
 from pipeline.study.generators import GENERATOR_SOURCES
 from pipeline.study.networks import SOURCES
 from pipeline.study.section import Section
@@ -37,6 +38,10 @@ def study_schema(study: type[Section]) -> dict[str, Any]:
     for section, sources in (("Network", SOURCES), ("Generator", GENERATOR_SOURCES)):
         one = [{"required": [source], "properties": {source: {"type": "string"}}} for source in sources]
         schema["$defs"][section]["allOf"] = [{"oneOf": one}]
+    trusted = {"required": ["trusted"], "properties": {"trusted": {"const": True}}}
+    for program in PROGRAMS:
+        given = {"required": [program], "properties": {program: {"type": "string"}}}
+        schema["$defs"]["Network"]["allOf"].append({"if": given, "then": trusted})
     required = [key for key in schema["required"] if key not in SECTIONS_OF_DEFAULT]
     return {
         "$schema": DRAFT,

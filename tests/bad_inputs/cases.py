@@ -6,19 +6,23 @@
 # ruff: noqa: E501  (sentences stand as they are read)
 
 import io
+import json
 import os
 import pickle
+import re
 import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from pipeline.classifiers.description import read_description
 from tests.bad_inputs.bench import BRIGHTNESS, CLASSES, Bench
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
@@ -147,6 +151,37 @@ def truncated(bench: Bench) -> str:
     return name
 
 
+def of_the_hub(bench: Bench) -> str:
+    """A file of ours whose description names an architecture of the hub."""
+    description = read_description(bench.folder / bench.network())
+    text = json.dumps({**description, "architecture": "hf-hub:owner/birds"})
+    save_file(bench.state(), bench.folder / "mine.safetensors", {"classifier": text})
+    return "mine.safetensors"
+
+
+def exported(bench: Bench, place: str, code: str) -> dict:
+    """The entry of an exported program with code where its graph matches a pattern."""
+    program = torch.export.export(torch.nn.Flatten(), (torch.rand(2, 3, 4, 4),))
+    torch.export.save(program, bench.folder / "good.pt2")
+    with ZipFile(bench.folder / "good.pt2") as good, ZipFile(bench.folder / "mine.pt2", "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            bad.writestr(name, re.sub(place, code, content.decode()) if "/models/" in name else content)
+    return {"torch_export": "mine.pt2", "classes": CLASSES, "trusted": True}
+
+
+def writing(bench: Bench) -> dict:
+    """The entry of a TorchScript file that writes another file."""
+
+    class Writes(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            torch.save(images, "executed")
+            return images.mean((2, 3))
+
+    torch.jit.save(torch.jit.script(Writes()), bench.folder / "mine.pt")
+    return {"torchscript": "mine.pt", "classes": CLASSES, "trusted": True}
+
+
 def labelled(bench: Bench, lines: str, **options: object) -> list[str]:
     bench.photos()
     bench.write("labels.csv", f"file,label\n{lines}")
@@ -198,6 +233,16 @@ STUDIES = [
         "a missing key",
         GOOD.replace("study: tiny\n", ""),
         "tiny.yaml: the key 'study' is missing; write for example study: mine",
+    ),
+    StudyMistake(
+        "an exported program that nobody says to trust",
+        GOOD.replace("onnx: mine.onnx", "torch_export: mine.pt2"),
+        "tiny.yaml: classifiers.mine: torch_export is a program, and loading it runs what the file holds; if you made the file or trust who did, add `trusted: true`, else get the network as safetensors or ONNX.",
+    ),
+    StudyMistake(
+        "a TorchScript file that nobody says to trust",
+        GOOD.replace("onnx: mine.onnx", "torchscript: mine.pt"),
+        "tiny.yaml: classifiers.mine: torchscript is a program, and loading it runs what the file holds; if you made the file or trust who did, add `trusted: true`, else get the network as safetensors or ONNX.",
     ),
     StudyMistake(
         "an unknown method",
@@ -476,13 +521,49 @@ REFUSALS = [
     ),
     Refusal(
         "a pickle that runs code, as an exported program",
-        lambda bench: bench.predict({"torch_export": with_pickle(bench, "mine.pt2"), "classes": CLASSES}),
+        lambda bench: bench.predict(
+            {"torch_export": with_pickle(bench, "mine.pt2"), "classes": CLASSES, "trusted": True}
+        ),
         "classifier 'mine': mine.pt2 cannot be read as an exported program (…): it is of another kind, incomplete, from another torch version, or holds code; save it again with torch.export.save.",
     ),
     Refusal(
         "a pickle that runs code, as TorchScript",
-        lambda bench: bench.predict({"torchscript": with_pickle(bench, "mine.pt"), "classes": CLASSES}),
+        lambda bench: bench.predict(
+            {"torchscript": with_pickle(bench, "mine.pt"), "classes": CLASSES, "trusted": True}
+        ),
         "classifier 'mine': mine.pt is not a TorchScript file, or is incomplete; save the network with torch.jit.save, or for weights alone give `timm: <architecture>` with `checkpoint: mine.pt`.",
+    ),
+    Refusal(
+        "an exported program that calls other functions than operations on tensors",
+        lambda bench: bench.predict(exported(bench, '"target": "[^"]*"', '"target": "torch.os.mkdir"')),
+        "classifier 'mine': mine.pt2 holds code in place of an operation (torch.os.mkdir), which a network does not need and which could do anything when it is loaded, so it was refused; give the network as safetensors, as ONNX or by an entry_point.",
+    ),
+    Refusal(
+        "TorchScript that writes files",
+        lambda bench: bench.predict(writing(bench)),
+        "classifier 'mine': mine.pt holds a file operation (save in code/…), which a network does not need and which could do anything when it is loaded, so it was refused; give the network as safetensors, as ONNX or by an entry_point.",
+    ),
+    Refusal(
+        "a description that names an architecture of the hub",
+        lambda bench: bench.predict({"file": of_the_hub(bench)}),
+        "classifier 'mine': the architecture 'hf-hub:owner/birds' is one of the hub; name one that timm has, such as resnet18.",
+    ),
+    Refusal(
+        "a study whose name a shell would run",
+        lambda bench: ["plan", "--study", "$(mkdir executed)"],
+        "the study '$(mkdir executed)' has the character '$' in its name, and names go through the shell of a cluster; rename it to letters, digits, spaces and ./_-+=@,() alone.",
+    ),
+    Refusal(
+        "options that lead timm to other weights",
+        lambda bench: bench.predict(
+            {
+                "timm": "test_resnet",
+                "random_weights": 1,
+                "classes": CLASSES,
+                "options": {"checkpoint_path": "other.pth"},
+            }
+        ),
+        "classifier 'mine': options has checkpoint_path, which would fetch or read other weights; leave it out.",
     ),
     Refusal(
         "a pickle that runs code, as ONNX",

@@ -1,6 +1,7 @@
 """Our own file format."""
 
 import json
+import socket
 
 import pytest
 import torch
@@ -102,3 +103,55 @@ def test_a_missing_file_and_a_folder_are_said_with_their_path(tmp_path):
         load_classifier("gone", {"file": str(tmp_path / "gone.safetensors")})
     with pytest.raises(UserError, match="is a folder, not a file"):
         load_classifier("folder", {"file": str(tmp_path)})
+
+
+@pytest.mark.parametrize("architecture", ["hf-hub:owner/birds", "hf_hub:owner/birds", "HF-HUB:owner/birds"])
+@pytest.mark.parametrize("place", ["a description", "a recipe"])
+def test_an_architecture_of_the_hub_is_refused_without_asking_it(architecture, place, tmp_path, our_file, no_hub):
+    with pytest.raises(UserError, match=r"(is one of the hub; name one that timm has|timm has no architecture)"):
+        if place == "a recipe":
+            build_network(architecture, {}, HEADS)
+        else:
+            load_classifier("odd", {"file": redescribed(our_file, tmp_path, architecture=architecture)})
+
+
+def test_a_folder_is_no_architecture(tmp_path, our_file):
+    with pytest.raises(UserError, match="timm has no architecture 'local-dir:/etc'"):
+        load_classifier("odd", {"file": redescribed(our_file, tmp_path, architecture="local-dir:/etc")})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pretrained": True},
+        {"pretrained_cfg": {"hf_hub_id": "owner/birds"}},
+        {"pretrained_cfg_overlay": {"file": "other.pth"}},
+        {"checkpoint_path": "other.pth"},
+        {"cache_dir": "/etc"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_that_lead_to_other_weights_are_refused(options, tmp_path, our_file, no_hub):
+    (option,) = options
+    said = f"options has {option}, which would fetch or read other weights; leave it out"
+    with pytest.raises(UserError, match=said):
+        load_classifier("odd", {"file": redescribed(our_file, tmp_path, options=options)})
+    with pytest.raises(UserError, match=said):
+        load_classifier("odd", {"timm": "test_resnet", "random_weights": 1, "options": options})
+
+
+def redescribed(our_file, folder, **changes):
+    """Path of a copy of a file of ours with other fields in its description."""
+    description = {**read_description(our_file), **changes}
+    save_file(load_file(our_file), folder / "odd.safetensors", {"classifier": json.dumps(description)})
+    return str(folder / "odd.safetensors")
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    """Fail where anything opens a connection."""
+
+    def refuse(self, address):
+        raise AssertionError(f"a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)

@@ -23,8 +23,8 @@ def folder(tmp_path, monkeypatch):
 ENTRIES = [
     ("weights", "moved", lambda path: {"file": path}),
     ("weights", "moved", lambda path: {"timm": "resnet18", "checkpoint": path, "classes": ["a", "b"]}),
-    ("weights", "moved", lambda path: {"torch_export": path, "classes": ["a", "b"]}),
-    ("weights", "moved", lambda path: {"torchscript": path, "classes": ["a", "b"]}),
+    ("weights", "moved", lambda path: {"torch_export": path, "classes": ["a", "b"], "trusted": True}),
+    ("weights", "moved", lambda path: {"torchscript": path, "classes": ["a", "b"], "trusted": True}),
     ("weights", "moved", lambda path: {"onnx": path, "classes": ["a", "b"]}),
     ("my_entry.py", "moved.py", lambda path: {"entry_point": f"{path}:load", "classes": ["a", "b"]}),
 ]
@@ -76,6 +76,11 @@ def test_defaults_said_aloud_and_lists_or_tuples_make_no_difference(folder):
 def test_every_option_that_decides_logits_makes_another_classifier(option, folder):
     entry = {"onnx": "weights", "classes": ["a", "b"]}
     assert identify("mine", {**entry, **option}) != identify("mine", entry)
+
+
+def test_trust_decides_nothing_about_a_network(folder):
+    entry = {"entry_point": "my_entry.py:load", "classes": ["a", "b"]}
+    assert identify("mine", {**entry, "trusted": True}) == identify("mine", entry)
 
 
 def test_the_hubs_weights_are_their_name(folder):

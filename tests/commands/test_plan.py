@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -237,23 +236,13 @@ def test_the_published_grid_is_counted_in_full(monkeypatch, shown):
     assert "vce-imagenet/256x256_diffusion_uncond.pt" in said
 
 
-def test_planning_imports_no_torch_and_takes_less_than_two_seconds(folder):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_planning_imports_nothing_slow(folder):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-X", "importtime", "-m", "pipeline", "plan", "--study", "tiny"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     imported = {line.split("|")[2].strip().split(".")[0] for line in done.stderr.splitlines() if line.count("|") == 2}
     assert "pyarrow" in imported and not imported & {"torch", "timm", "captum", "sklearn"}
-    assert after.ru_utime - before.ru_utime < 2
-
-
-def test_a_method_that_may_stop_early_is_said_to_take_at_most_its_evaluations(folder, shown):
-    said = "they take at most as many evaluations"
-    assert said not in shown()[1]
-    write_tiny(saliency={"fido": {**STUDY["saliency"]["fido"], "tolerance": 0.1}})
-    assert said in shown()[1]
 
 
 def test_a_plan_changes_no_file(folder, shown):

@@ -73,7 +73,7 @@ def test_a_sample_does_not_depend_on_what_is_sampled_beside_it(sampler):
     start = pure_noise(NOISE, (3, 16, 16))
     together = sampler(denoiser, start, NOISE)
     turned = sampler(denoiser, start[[2, 0, 1]], NOISE.select([2, 0, 1]))
-    assert torch.equal(turned, together[[2, 0, 1]])
+    assert torch.allclose(turned, together[[2, 0, 1]], atol=1e-4)
 
 
 def test_an_ancestral_step_draws_with_the_predicted_variance():

@@ -1,7 +1,7 @@
 """A counterfactual never depends on the images beside it: every registered method.
 
-At one batch size it is the same to the last bit in whichever shard, order and company it is made, and in a short batch.
-At other batch sizes it agrees up to the bound of its method, which `benchmarks/batch_size.py` measures.
+In whichever shard, order, company and batch size it is made, it agrees up to float rounding as far as its method
+amplifies that: the bound of the method, which `benchmarks/batch_size.py` measures.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ WALK = {"steps": 8, "skip": 4}
 
 @dataclass(frozen=True)
 class Setting:
-    """options: of the method, tiny. bound: of the largest change of a value at another batch size."""
+    """options: of the method, tiny. bound: of the largest change of a value in other company."""
 
     options: Callable[[], dict]
     bound: float
@@ -43,15 +43,6 @@ SETTINGS = {
     "svce": Setting(lambda: {"iterations": 4, "radius": 4.0}, 1e-5),
     "pgd": Setting(lambda: {"iterations": 3}, 1e-5),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Rounding is that of one number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def setting_of(method) -> Setting:
@@ -87,27 +78,28 @@ def test_every_registered_method_is_tested_here():
 
 
 @pytest.mark.parametrize("method", COUNTERFACTUALS)
-def test_shards_order_and_company_change_no_bit(method):
-    images = together(method).images
-    assert (images - random_images(IMAGES)).abs().flatten(1).mean(1).min() > 1e-3, "unchanged images prove nothing"
+def test_a_counterfactual_does_not_depend_on_shards_order_company_and_batch_size(method):
+    images, bound = together(method).images, setting_of(method).bound
+    changed = images - random_images(IMAGES)
+    assert apart(changed, changed.roll(1, 0)) > 100 * bound, "changes that are alike prove nothing"
     shards = [make(method, order).images for order in SHARDS]
-    assert torch.equal(torch.cat(shards), images)
-    assert torch.equal(make(method, SHUFFLED).images, images[SHUFFLED])
+    assert apart(torch.cat(shards), images) <= bound
+    assert apart(make(method, SHUFFLED).images, images[SHUFFLED]) <= bound
     strangers = random_images(IMAGES).flip(2).sqrt()
     strangers[STAYING] = random_images(IMAGES)[STAYING]
-    assert torch.equal(make(method, range(IMAGES), images=strangers).images[STAYING], images[STAYING])
+    assert apart(make(method, range(IMAGES), images=strangers).images[STAYING], images[STAYING]) <= bound
+    for rows in OTHER_ROWS:
+        assert apart(make(method, range(IMAGES), rows=rows).images, images) <= bound
+
+
+def apart(images, others):
+    """The largest difference of a value."""
+    return float((images - others).abs().max())
 
 
 @pytest.mark.parametrize("method", COUNTERFACTUALS)
 def test_an_image_alone_in_a_short_batch_has_the_row_that_it_has_among_others(method):
     alone, everyone = make(method, [5]), together(method)
-    for name in ("images", "classifier_evaluations", "denoiser_evaluations", "denoiser_gradients"):
-        assert torch.equal(getattr(alone, name)[0], getattr(everyone, name)[5])
-
-
-@pytest.mark.parametrize("method", COUNTERFACTUALS)
-def test_another_batch_size_stays_within_the_bound_of_the_method(method):
-    setting, images = setting_of(method), together(method).images
-    for rows in OTHER_ROWS:
-        apart = (make(method, range(IMAGES), rows=rows).images - images).abs()
-        assert apart.max() <= setting.bound
+    assert apart(alone.images[0], everyone.images[5]) <= setting_of(method).bound
+    for name in ("classifier_evaluations", "denoiser_evaluations", "denoiser_gradients"):
+        assert getattr(alone, name)[0] == getattr(everyone, name)[5]

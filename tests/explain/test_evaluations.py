@@ -63,7 +63,7 @@ def test_a_method_without_a_formula_is_named():
 def test_the_formula_tells_what_the_explainer_reports_and_does(method, changed):
     """The options of a study; one image at a batch size that is filled, so that no row is computed for nothing."""
     section = TypeAdapter(SaliencyMethod).validate_python({"method": method, **changed})
-    options = section.model_dump(exclude={"method", "vary", "infill"})
+    options = section.model_dump(exclude={"method", "vary", "classifiers", "infill"})
     foretold = spent_per_image(method, options, HEIGHT, WIDTH)
     counter = Counter()
     classifier = Classifier(counter.eval(), name="counter", heads={"kind": ["a", "b"]})

@@ -72,53 +72,9 @@ def test_total_variation_makes_smoother_maps():
     assert roughness[1] < 0.5 * roughness[0]
 
 
-# rows and slots
+# rows and batches
 
 SHORT = {"grid": 4, "masks": 4, "steps": 6, "warm_up": 2, "sparsity": 0.01}
-
-
-@pytest.mark.parametrize("infill", ["blur", "random", "local-mean"])
-@pytest.mark.parametrize("options", [{}, {"noise_at": "cell", "objective": "sdr"}, {"grid": 5, "total_variation": 0.1}])
-def test_a_map_is_the_same_to_the_last_bit_whatever_shares_its_batch(infill, options):
-    images, targets = random_images(7), torch.tensor([0, 1, 2, 0, 1, 2, 0])
-    arguments = {"infill": load_infill(infill), "batch_size": 12, **SHORT, **options}
-    together = explain(conv_classifier(), images, targets, noise=noise(7), **arguments)
-    for order in ([4], [6, 2], [5, 0, 3, 1]):
-        alone = explain(conv_classifier(), images[order], targets[order], noise=noise(7).select(order), **arguments)
-        assert torch.equal(alone.map, together.map[order])
-        assert torch.equal(alone.objective, together.objective[order])
-
-
-def test_batch_sizes_agree_to_rounding():
-    images, targets = random_images(3), torch.tensor([0, 1, 2])
-    maps = [
-        explain(conv_classifier(), images, targets, noise=noise(3), batch_size=rows, **SHORT).map for rows in (1, 8, 64)
-    ]
-    assert torch.allclose(maps[0], maps[1], atol=1e-4) and torch.allclose(maps[0], maps[2], atol=1e-4)
-
-
-def test_an_image_that_converges_early_leaves_its_slot_and_disturbs_no_neighbour():
-    images, targets = random_images(5), torch.tensor([0, 1, 2, 0, 1])
-    images[1], images[3] = 0.5, 0.25  # equal to their in-fill, so that their masks never move
-    arguments = {**SHORT, "steps": 24, "sparsity": 0.0, "batch_size": 8, "infill": load_infill("mean")}
-    finished = []
-    maps = explain(
-        conv_classifier(), images, targets, noise=noise(5), tolerance=1e-6, progress=finished.append, **arguments
-    )
-    assert maps.steps.tolist() == [24, 10, 24, 10, 24] and sum(finished) == 5
-    assert maps.network_evaluations.tolist() == [96, 40, 96, 40, 96]
-    undisturbed = explain(conv_classifier(), images, targets, noise=noise(5), **arguments)
-    assert torch.equal(maps.map, undisturbed.map)
-    assert torch.equal(maps.map[1], torch.full((4, 4), 0.5))
-
-
-def test_noise_for_the_in_filler_follows_the_step_of_each_slot():
-    images, targets = random_images(4), torch.tensor([0, 1, 2, 0])
-    arguments = {**SHORT, "steps": 14, "batch_size": 8, "infill": load_infill("random"), "tolerance": 0.04}
-    together = explain(conv_classifier(), images, targets, noise=noise(4), **arguments)
-    for row in range(4):
-        alone = explain(conv_classifier(), images[[row]], targets[[row]], noise=noise(4).select([row]), **arguments)
-        assert torch.equal(alone.map[0], together.map[row]) and alone.steps[0] == together.steps[row]
 
 
 def test_every_forward_has_one_shape_and_evaluations_are_counted():
@@ -158,7 +114,6 @@ def test_wrong_options_are_answered_with_valid_ones():
         ({"temperature": 0}, "such as 0.1"),
         ({"learning_rate": 0}, "such as 0.05"),
         ({"warm_up": -1}, "such as 30"),
-        ({"tolerance": -1}, "such as 0.01"),
     ):
         with pytest.raises(UserError, match=answer):
             explain(conv_classifier(), random_images(1), torch.tensor([0]), noise=noise(1), **{**SHORT, **options})

@@ -167,17 +167,6 @@ def test_the_class_of_the_only_bright_corner_lights_that_corner(targets):
     assert torch.count_nonzero(maps[0]) == 1
 
 
-@pytest.mark.parametrize("build", [residual_network, transformer])
-def test_a_map_is_the_same_to_the_last_bit_whatever_shares_its_batch(images, targets, build):
-    classifier = build()
-    together = explain(classifier, images, targets, noise=NOISE, batch_size=3).map
-    alone = explain(classifier, images[3:4], targets[3:4], noise=NOISE.select([3]), batch_size=3).map
-    turned = explain(classifier, images.flip(0), targets.flip(0), noise=NOISE, batch_size=3).map
-    assert together.abs().max() > 0
-    assert torch.equal(together[3], alone[0])
-    assert torch.equal(together, turned.flip(0))
-
-
 def test_the_layer_never_depends_on_the_images(targets):
     black = explain(residual_network(), torch.zeros(5, 3, 32, 32), targets, noise=NOISE)
     assert black.map.shape == (5, 4, 4)

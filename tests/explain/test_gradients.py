@@ -103,16 +103,6 @@ def test_signed_integrated_gradients_add_up_to_what_the_score_gains_from_the_bas
 
 
 @METHODS
-def test_a_map_is_the_same_to_the_last_bit_whatever_shares_its_batch(images, targets, method):
-    classifier, options = convolutions(), {"batch_size": 64, "infill": load_infill("random")}
-    together = method(classifier, images, targets, noise=noise_for(5), **options).map
-    alone = method(classifier, images[3:4], targets[3:4], noise=noise_for(5).select([3]), **options).map
-    turned = method(classifier, images.flip(0), targets.flip(0), noise=noise_for(5).select([4, 3, 2, 1, 0]), **options)
-    assert torch.equal(together[3], alone[0])
-    assert torch.equal(together, turned.map.flip(0))
-
-
-@METHODS
 @pytest.mark.parametrize("batch_size", [1, 7, 40])
 def test_batch_size_changes_rounding_only(images, targets, method, batch_size):
     usual = method(convolutions(), images, targets, noise=noise_for(5)).map

@@ -92,17 +92,6 @@ def test_the_surrogate_is_the_weighted_ridge_regression_of_the_paper():
     assert torch.allclose(surrogate(present, scores, 0.25, 1.0).double(), expected[:5], atol=1e-5)
 
 
-@pytest.mark.parametrize("infill", [None, "blur", "random"])
-def test_a_map_is_the_same_to_the_last_bit_whatever_shares_its_batch(images, targets, infill):
-    classifier, options = convolutions(), {"infill": infill and load_infill(infill), "batch_size": 32, **FEW}
-    together = explain(classifier, images, targets, noise=NOISE, **options).map
-    alone = explain(classifier, images[3:4], targets[3:4], noise=NOISE.select([3]), **options).map
-    order = [4, 3, 2, 1, 0]
-    turned = explain(classifier, images[order], targets[order], noise=NOISE.select(order), **options).map
-    assert torch.equal(together[3], alone[0])
-    assert torch.equal(together, turned[order])
-
-
 def test_torchs_global_generator_is_neither_read_nor_moved(images, targets):
     classifier, maps = convolutions(), []
     for seed in (0, 1):

@@ -95,17 +95,6 @@ def test_every_window_has_the_same_size_and_the_last_ends_with_the_image():
     assert spans(5, window=1.0, stride=1.0).int().tolist() == [[1] * 5]
 
 
-@pytest.mark.parametrize("infill", [None, "blur", "random", "local-mean"])
-def test_a_map_is_the_same_to_the_last_bit_whatever_shares_its_batch(images, targets, infill):
-    classifier, options = convolutions(), {"infill": infill and load_infill(infill), "batch_size": 32}
-    together = explain(classifier, images, targets, noise=NOISE, **options).map
-    alone = explain(classifier, images[3:4], targets[3:4], noise=NOISE.select([3]), **options).map
-    order = [4, 3, 2, 1, 0]
-    turned = explain(classifier, images[order], targets[order], noise=NOISE.select(order), **options).map
-    assert torch.equal(together[3], alone[0])
-    assert torch.equal(together, turned[order])
-
-
 def test_all_windows_of_an_image_see_one_draw_of_a_random_in_filler(targets):
     seen = []
 

@@ -75,16 +75,6 @@ def test_the_classifier_is_asked_as_often_as_is_reported(ball):
     assert made.denoiser_evaluations.tolist() == made.denoiser_gradients.tolist() == [0] * 4
 
 
-@pytest.mark.parametrize("ball", ["l2", "linf"])
-def test_a_row_does_not_depend_on_the_others(ball):
-    classifier, images, targets = conv_classifier(), random_images(3), torch.tensor([0, 1, 2])
-    together = attack(classifier, images, targets, ball=ball, batch_size=3).images
-    turned = attack(classifier, images.flip(0), targets.flip(0), ball=ball, batch_size=3).images.flip(0)
-    one_by_one = attack(classifier, images, targets, ball=ball, batch_size=1).images
-    assert torch.equal(together, turned)
-    assert (together - one_by_one).abs().mean() < 1e-5
-
-
 def test_it_works_where_gradients_are_switched_off_and_leaves_the_images_alone():
     images = random_images(2)
     before = images.clone()

@@ -10,14 +10,6 @@ IMAGES, TARGETS = torch.zeros(5, 3, 16, 24), torch.zeros(5, dtype=torch.int64)
 NO_CLASSIFIER = None  # a random map asks nobody
 
 
-@pytest.mark.parametrize("smooth", [0.0, 0.1])
-def test_a_map_is_the_same_to_the_last_bit_whatever_shares_its_batch(smooth):
-    together = explain(NO_CLASSIFIER, IMAGES, TARGETS, noise=NOISE, smooth=smooth).map
-    alone = explain(NO_CLASSIFIER, IMAGES[:1], TARGETS[:1], noise=NOISE.select([3]), smooth=smooth).map
-    assert torch.equal(together[3], alone[0])
-    assert not torch.equal(together[3], together[2])
-
-
 def test_the_noise_is_uniform_at_the_size_of_the_image_and_costs_nothing():
     maps = explain(NO_CLASSIFIER, IMAGES, TARGETS, noise=NOISE)
     assert maps.map.shape == (5, 16, 24) and maps.map.dtype == torch.float32

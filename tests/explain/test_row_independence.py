@@ -1,8 +1,8 @@
 """A map never depends on the images beside it: every registered method, on a convolutional network and a transformer.
 
-At one batch size a map is the same to the last bit in whichever shard, order and company it is made. With linear layers
-that takes batches of 16 rows or more, as in every stage: products of fewer rows are rounded by where a row stands. At
-other batch sizes a map agrees up to the bound of its method, which `benchmarks/batch_size.py` measures.
+In whichever shard, order, company and batch size it is made, it agrees up to float rounding as far as its method
+amplifies that: the bound of the method, which `benchmarks/batch_size.py` measures. Whatever couples rows moves a map by
+more: a tenth of what sets two maps apart is at least ten times the bound.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ STAYING = [0, 4, 6]  # while strangers take the places of the others
 
 @dataclass(frozen=True)
 class Setting:
-    """options: of the method, tiny. bound: of a map's largest change, as a share of its range, at another batch size.
+    """options: of the method, tiny. bound: of a map's largest change, as a share of its range, in other company.
 
     infill: what stands where pixels are dropped; a random one shows whether the noise, too, is that of the image.
     """
@@ -49,7 +49,7 @@ SETTINGS = {
     "grad-cam": Setting({"smallest_grid": 2, "positive": False}, 1e-5),
     "lime": Setting({"segments": 4, "samples": 8}, 1e-4, "random"),
     "occlusion": Setting({"window": 0.5, "stride": 0.5}, 1e-4, "random"),
-    "random": Setting({}, 0.0),
+    "random": Setting({}, 1e-6),
 }
 
 
@@ -71,15 +71,6 @@ class Judge:
 
 
 NETWORKS = {"convolutions": (conv_classifier, 4), "transformer": (transformer, 16)}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Rounding is that of one number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -127,35 +118,36 @@ def test_every_registered_method_is_tested_here():
 
 
 @pytest.mark.parametrize("method", SALIENCY)
-def test_shards_order_and_company_change_no_bit(method, judge, usual):
-    together = usual(method)
-    assert together.map.flatten(1).std(1).min() > 0, "a flat map proves nothing"
+def test_a_map_does_not_depend_on_shards_order_company_and_batch_size(method, judge, usual):
+    maps, bound = usual(method).map, setting_of(method).bound
+    assert apart(maps, maps.roll(1, 0)) > 100 * bound, "maps that are alike prove nothing"
     shards = [explain(method, judge, order).map for order in SHARDS]
-    assert torch.equal(torch.cat(shards), together.map)
-    assert torch.equal(explain(method, judge, SHUFFLED).map, together.map[SHUFFLED])
+    assert apart(torch.cat(shards), maps) <= bound
+    assert apart(explain(method, judge, SHUFFLED).map, maps[SHUFFLED]) <= bound
     strangers = random_images(IMAGES).flip(2).sqrt()
     strangers[STAYING] = random_images(IMAGES)[STAYING]
-    assert torch.equal(explain(method, judge, range(IMAGES), images=strangers).map[STAYING], together.map[STAYING])
+    assert apart(explain(method, judge, range(IMAGES), images=strangers).map[STAYING], maps[STAYING]) <= bound
+    for rows in OTHER_ROWS:
+        assert apart(explain(method, judge, range(IMAGES), rows=rows).map, maps) <= bound
+
+
+def apart(maps, others):
+    """The largest difference of a pixel, as a share of the range of its map."""
+    maps, others = maps.flatten(1), others.flatten(1)
+    spread = others.amax(1) - others.amin(1)
+    assert spread.min() > 0, "a flat map proves nothing"
+    return float(((maps - others).abs().amax(1) / spread).max())
 
 
 @pytest.mark.parametrize("method", SALIENCY)
 def test_an_image_alone_in_a_short_batch_has_the_row_that_it_has_among_others(method, judge, usual):
     alone, together = explain(method, judge, [5]), usual(method)
-    for name in ("map", "objective", "network_evaluations", "steps"):
+    assert apart(alone.map, together.map[[5]]) <= setting_of(method).bound
+    for name in ("network_evaluations", "steps"):
         one, everyone = getattr(alone, name), getattr(together, name)
-        assert (one is None and everyone is None) or torch.equal(one[0], everyone[5])
-
-
-@pytest.mark.parametrize("method", SALIENCY)
-def test_another_batch_size_stays_within_the_bound_of_the_method(method, judge, usual):
-    maps = usual(method).map.flatten(1)
-    bound = setting_of(method).bound * (maps.amax(1) - maps.amin(1))
-    for rows in OTHER_ROWS:
-        other = explain(method, judge, range(IMAGES), rows=rows).map.flatten(1)
-        assert ((maps - other).abs().amax(1) <= bound).all()
-        # The pixel on top is the same one, unless the two stand closer together than the bound.
-        fallen = maps.amax(1) - maps.gather(1, other.argmax(1, keepdim=True))[:, 0]
-        assert (fallen <= bound).all()
+        assert (one is None and everyone is None) or one[0] == everyone[5]
+    if together.objective is not None:
+        assert alone.objective[0].item() == pytest.approx(together.objective[5].item(), rel=1e-3, abs=1e-4)
 
 
 def test_decisions_are_the_same_at_every_batch_size(judge):

@@ -269,23 +269,6 @@ def test_the_classifier_is_asked_as_often_as_is_reported():
     assert made.denoiser_evaluations.tolist() == made.denoiser_gradients.tolist() == [0] * 4
 
 
-def test_a_row_does_not_depend_on_the_others():
-    classifier, images, targets, noise = (
-        conv_classifier(),
-        random_images(3),
-        torch.tensor([0, 1, 2]),
-        named_noise(3, "svce"),
-    )
-    options = {"radius": 8.0, "iterations": 25}
-    together = explain(classifier, images, targets, noise=noise, batch_size=3, **options).images
-    turned = explain(
-        classifier, images.flip(0), targets.flip(0), noise=noise.select([2, 1, 0]), batch_size=3, **options
-    ).images
-    one_by_one = explain(classifier, images, targets, noise=noise, batch_size=1, **options).images
-    assert torch.equal(together, turned.flip(0))
-    assert torch.allclose(together, one_by_one, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("options", "hint"),
     [

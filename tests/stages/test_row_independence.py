@@ -11,7 +11,8 @@ from pipeline.stages.score_saliency import score_saliency
 from pipeline.study import Study
 from pipeline.study.plan import Plan
 from pipeline.study.trained import TRAINED_BY
-from pipeline.tables import read_provenance, read_table, write_table
+from pipeline.tables import read_provenance, read_table, unpack, write_table
+from tests.alike import alike
 from tests.stages.conftest import Tables
 from tests.workflow.conftest import write_generator
 
@@ -64,6 +65,8 @@ class Worked:
             "judge": tables.judge(),
             "score_counterfactuals": tables.score_counterfactuals("small"),
         }
+        for row in made["saliency"]:
+            row["map"] = unpack("saliency", "map", row["map"], row["shape"]).tolist()
         return cls({stage: {row["row_id"]: row for row in rows} for stage, rows in made.items()})
 
 
@@ -117,12 +120,16 @@ def test_every_stage_says_whether_it_has_rows_of_images():
 
 
 @pytest.mark.parametrize("stage", BY_IMAGE)
-def test_a_row_is_the_same_to_the_last_bit_whatever_the_shard(stage, apart, together):
+def test_a_row_is_the_same_up_to_rounding_whatever_the_shard(stage, apart, together):
     _, worked = together
     images = {row["image_id"] for row in apart["sample"].values()}
-    expected = {key: row for key, row in worked.rows[stage].items() if row["image_id"] in images}
-    assert len(expected) >= len(images)
-    assert decided_alone(apart[stage]) == decided_alone(expected)
+    expected = decided_alone({key: row for key, row in worked.rows[stage].items() if row["image_id"] in images})
+    made = decided_alone(apart[stage])
+    assert len(expected) >= len(images) and made.keys() == expected.keys()
+    unlike = [
+        (key, name) for key, row in made.items() for name, value in row.items() if not alike(value, expected[key][name])
+    ]
+    assert not unlike
 
 
 def decided_alone(rows):

@@ -164,8 +164,8 @@ def test_the_modules_of_a_stage_begin_with_its_own_and_decide_its_code(stage, mo
     [
         ("file: a.safetensors", ["a.safetensors"]),
         ("onnx: a.onnx", ["a.onnx"]),
-        ("torchscript: a.pt", ["a.pt"]),
-        ("torch_export: a.pt2", ["a.pt2"]),
+        ("torchscript: a.pt, trusted: true", ["a.pt"]),
+        ("torch_export: a.pt2, trusted: true", ["a.pt2"]),
         ("timm: resnet18", []),
         ("timm: resnet18, checkpoint: a.safetensors", ["a.safetensors"]),
         ("entry_point: 'mine.py:load'", ["mine.py"]),

@@ -58,6 +58,8 @@ WRONG = [
     "classifiers: {}",
     "classifiers: {mine: {timm: a, onnx: b}}",
     "classifiers: {mine: {task: smile}}",
+    "classifiers: {mine: {torch_export: a.pt2}}",
+    "networks: {mine: {torchscript: a.pt, trusted: false}}\noracles: [mine]",
     "classifiers: {'my own': {timm: a}}",
     "classifiers: {mine: {timm: a, output: {softmax: 1}}}",
     "training: {net: {dataset: {world: shapes, rows: 3}, tasks: [a], architecture: b}}",

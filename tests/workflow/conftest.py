@@ -1,11 +1,11 @@
 """The workflow in a folder of its own, where it can be run, changed and broken."""
 
 import copy
+import fcntl
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,9 @@ import pyarrow
 import pytest
 import yaml
 
+from pipeline.commands.workflow import command
 from pipeline.tables import read_table
+from tests.workflow.preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Snakefile", "config.yaml", "rules", "envs", "pipeline", "studies")
@@ -44,18 +46,32 @@ TINY = {
     "evaluation": {"infills": ["blur"]},
 }
 SMALL = '''
-"""A small network with weights of its own, without anything slow to import."""
+"""Small, and open to mischief: files beside it make it fail where a gradient is asked for."""
+
+from pathlib import Path
 
 import torch
+
+from pipeline.errors import RowFailure
+
+
+class Small(torch.nn.Sequential):
+    def forward(self, images):
+        if images.requires_grad and Path("asleep").exists():
+            raise RowFailure({0: "the classifier is asleep"})
+        if images.requires_grad and Path("cramped").exists() and len(images) > int(Path("cramped").read_text()):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if images.requires_grad and Path("full").exists():
+            bytearray(2**62)
+        return super().forward(images)
 
 
 def load():
     torch.manual_seed(3)
-    layers = torch.nn.Sequential(
+    return Small(
         torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(),
         torch.nn.Linear(64, 2),
-    )
-    return layers.eval()
+    ).eval()
 '''
 
 
@@ -64,17 +80,27 @@ class Workflow:
     """A copy of the workflow; `folder` is where Snakemake runs, and where results go."""
 
     folder: Path
+    preloaded: Preloaded
 
-    def run(self, study: str, *arguments: str) -> subprocess.CompletedProcess:
-        """Run a study as `make run` does, on the CPU; arguments go to Snakemake, such as targets or --dry-run.
+    def call(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        """Run `python` with these arguments, on the CPU, and with some environment variables set."""
+        return subprocess.run(
+            [self.preloaded.python, *arguments],
+            cwd=self.folder,
+            env={**self.preloaded.environment(), **variables},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    def run(
+        self, study: str, *arguments: str, profile: str = "laptop", **variables: str
+    ) -> subprocess.CompletedProcess:
+        """Run a study as `make run` does; arguments go to Snakemake, such as targets or --dry-run.
 
         Unlike in the profile, Snakemake tells what it does, so that `rules` can read it, and why a job failed.
         """
-        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", "envs/laptop", "--cores", "2"]
-        command += ["--quiet", "host", "--config", f"study={study}"]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "COUNTERFACTORY_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=900)
+        return self.call(*command(study, profile, [*arguments, "--quiet", "host"])[1:], **variables)
 
     @staticmethod
     def rules(process: subprocess.CompletedProcess) -> list[str]:
@@ -109,7 +135,7 @@ class Workflow:
         return (self.results(study) / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def copy_workflow(folder: Path) -> Workflow:
+def copy_workflow(folder: Path, preloaded: Preloaded) -> Workflow:
     """Copy everything that a run needs to a folder, without results, downloads and trained weights."""
     for name in COPIED:
         source = ROOT / name
@@ -117,13 +143,27 @@ def copy_workflow(folder: Path) -> Workflow:
     for name in LINKED:
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
-    return Workflow(folder)
+    return Workflow(folder, preloaded)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of this session of tests share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def preloaded(shared) -> Preloaded:
+    """What runs `python -m` without importing slow libraries again; one for all processes of this session."""
+    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    return Preloaded.start(shared / "preloaded", owner)
 
 
 @pytest.fixture
-def workflow(tmp_path) -> Workflow:
+def workflow(tmp_path, preloaded) -> Workflow:
     """A fresh copy of the workflow for one test."""
-    return copy_workflow(tmp_path)
+    return copy_workflow(tmp_path, preloaded)
 
 
 @pytest.fixture
@@ -151,6 +191,28 @@ def write_generator(path: Path, seed: int = 0) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_workflow(tmp_path_factory) -> Callable[[str], Workflow]:
+def new_workflow(tmp_path_factory, preloaded) -> Callable[[str], Workflow]:
     """Makes a fresh copy of the workflow that several tests can share; takes a word for the name of its folder."""
-    return lambda word: copy_workflow(tmp_path_factory.mktemp(word))
+    return lambda word: copy_workflow(tmp_path_factory.mktemp(word), preloaded)
+
+
+@pytest.fixture(scope="session")
+def new_finished(shared, tmp_path_factory, preloaded) -> Callable[[str], Workflow]:
+    """Makes a copy of a workflow in which the study `tiny` has run, once for all processes of this session."""
+    original = shared / "finished"
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not original.exists():
+            workflow = copy_workflow(tmp_path_factory.mktemp("tiny"), preloaded)
+            add_tiny_study(workflow)
+            process = workflow.call("-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop")
+            assert process.returncode == 0, process.stdout + process.stderr
+            assert process.stdout.splitlines()[-1] == "Report: results/studies/tiny/report/index.html"
+            workflow.folder.rename(original)
+
+    def copied(word: str) -> Workflow:
+        folder = tmp_path_factory.mktemp(word)
+        shutil.copytree(original, folder, symlinks=True, dirs_exist_ok=True)
+        return Workflow(folder, preloaded)
+
+    return copied

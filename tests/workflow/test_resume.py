@@ -19,49 +19,17 @@ from pipeline.commands.holder import is_held, read_holder
 from pipeline.stages import STAGES
 from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_table, unpack
-from tests.workflow.conftest import add_tiny_study
+from tests.workflow.conftest import Workflow
 from tests.workflow.killed import run_stage
 
-RUN = [sys.executable, "-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
+RUN = ["-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
 STORING = ("predict", "saliency", "counterfactuals", "judge")
 TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage that the study tiny runs
-SMALL = '''
-"""Small, and open to mischief: files beside it make it fail where a gradient is asked for."""
-
-from pathlib import Path
-
-import torch
-
-from pipeline.errors import RowFailure
-
-
-class Small(torch.nn.Sequential):
-    def forward(self, images):
-        if images.requires_grad and Path("asleep").exists():
-            raise RowFailure({0: "the classifier is asleep"})
-        if images.requires_grad and Path("cramped").exists() and len(images) > int(Path("cramped").read_text()):
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        if images.requires_grad and Path("full").exists():
-            bytearray(2**62)
-        return super().forward(images)
-
-
-def load():
-    torch.manual_seed(3)
-    return Small(
-        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(),
-        torch.nn.Linear(64, 2),
-    ).eval()
-'''
 
 
 def environment():
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "COUNTERFACTORY_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
-
-
-def call(folder, *command, timeout=600):
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout)
 
 
 def results(folder):
@@ -91,24 +59,21 @@ def rows_computed(folder, arguments):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(new_workflow):
-    """A folder with the workflow and the study tiny, in which a run came to its end."""
-    workflow = new_workflow("undisturbed")
-    add_tiny_study(workflow)
-    (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
-    process = call(workflow.folder, *RUN)
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.splitlines()[-1] == "Report: results/studies/tiny/report/index.html"
-    return workflow.folder
+def finished(new_finished):
+    """The workflow and the study tiny, in which a run came to its end."""
+    return new_finished("undisturbed")
 
 
 @pytest.fixture(scope="module")
-def jobs(undisturbed):
+def undisturbed(finished):
+    """Its folder."""
+    return finished.folder
+
+
+@pytest.fixture(scope="module")
+def jobs(finished):
     """The arguments of `python -m pipeline` of one job of every stage."""
-    planned = call(
-        undisturbed, *[sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds"],
-        *["--profile", "envs/laptop", "--quiet", "host", "--config", "study=tiny"],
-    )  # fmt: skip
+    planned = finished.run("tiny", "--dry-run", "--forceall", "--printshellcmds")
     lines = re.findall(r"python -m pipeline (.*) 2> ", planned.stdout + planned.stderr)
     every = sorted(map(shlex.split, lines), key=lambda arguments: arguments[-1], reverse=True)
     return {arguments[0]: arguments for arguments in every}
@@ -227,7 +192,7 @@ def read_maps(path):
 # A run is killed
 
 
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undisturbed, jobs, tmp_path):
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undisturbed, jobs, tmp_path, preloaded):
     folder = tmp_path / "killed"
     shutil.copytree(undisturbed, folder, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
     with begun(folder) as first:
@@ -236,7 +201,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undistur
         os.kill(orphan, signal.SIGSTOP)  # so that it is still there when the next run looks
         holder = read_holder(folder / "results")
         assert holder.process == first.pid and holder.study == "tiny"
-        refused = call(folder, *RUN)
+        refused = Workflow(folder, preloaded).call(*RUN)
         assert refused.returncode == 2
         assert refused.stderr == (
             f"results/ is held by process {first.pid} on {holder.host}, which runs the study tiny since {holder.since}"
@@ -258,14 +223,14 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undistur
     part = folder / jobs["saliency"][-1]
     stale = [each for each in undisturbed.glob("results/**/saliency/small/*.parquet") if each.name != part.name]
     shutil.copyfile(stale[0], part)
-    last = call(folder, *RUN)
+    last = Workflow(folder, preloaded).call(*RUN)
     assert last.returncode == 0, last.stderr
     assert results(folder) == results(undisturbed)
     for stage in STORING:
         assert rows_computed(folder, jobs[stage]) == 0
 
 
-def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path):
+def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path, preloaded):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True, symlinks=True)
     (tmp_path / "results/studies/tiny/report/index.html").unlink()
     code = "from pipeline.commands.holder import *; hold(RESULTS, 'other'); print('ready', flush=True); input()"
@@ -273,9 +238,7 @@ def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holding:
         assert holding.stdout.readline() == "ready\n"
-        refused = call(
-            tmp_path, *[sys.executable, "-m", "snakemake", "--profile", "envs/laptop", "--config", "study=tiny"]
-        )
+        refused = Workflow(tmp_path, preloaded).run("tiny")
         holding.kill()
     said = refused.stdout + refused.stderr
     assert refused.returncode == 1 and "Traceback" not in said
@@ -283,7 +246,7 @@ def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path):
     assert not (tmp_path / "results/studies/tiny/report/index.html").exists()
 
 
-def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path):
+def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path, preloaded):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True, symlinks=True)
     (tmp_path / jobs["saliency"][-1]).unlink()
     shutil.rmtree(tmp_path / "results" / "rows" / "saliency")
@@ -292,13 +255,16 @@ def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path):
     (tmp_path / "asleep").unlink()
     failed = [row for row in read_table(tmp_path / jobs["saliency"][-1], "saliency").to_pylist() if row["reason"]]
     assert failed and {row["method"] for row in failed} == {"fido"}
-    retried = call(tmp_path, *[each if each != "run" else "retry" for each in RUN])
+    retried = Workflow(tmp_path, preloaded).call(*[each if each != "run" else "retry" for each in RUN])
     assert retried.returncode == 0, retried.stderr
     number = len(failed)
     assert f"saliency: {number} failed rows forgotten (the classifier is asleep)\n" in retried.stdout
-    assert results(tmp_path) == results(undisturbed)
+    maps, others = (read_maps(folder / jobs["saliency"][-1]) for folder in (tmp_path, undisturbed))
+    assert maps.keys() == others.keys() and all(
+        drawn == pytest.approx(others[name], abs=1e-3) for name, drawn in maps.items()
+    )
     assert rows_computed(tmp_path, jobs["saliency"]) == number
-    idle = call(tmp_path, *[each if each != "run" else "retry" for each in RUN])
+    idle = Workflow(tmp_path, preloaded).call(*[each if each != "run" else "retry" for each in RUN])
     assert (idle.returncode, idle.stdout) == (0, "No row of the study tiny has failed; there is nothing to retry.\n")
 
 
@@ -315,7 +281,7 @@ def test_trained_weights_are_not_trained_again_where_snakemake_knows_nothing(new
     recipe = {"dataset": dataset, "tasks": ["label"], "architecture": "resnet18", "steps": 1}
     study = {"study": "tiny", "dataset": {"world": "shapes", "size": 32, "rows": 3}, "training": {"mine": recipe}}
     workflow.write_study({**study, "classifiers": {"small": {"trained": "mine"}}})
-    planned = call(workflow.folder, *RUN, "--dry-run")
+    planned = workflow.call(*RUN, "--dry-run")
     assert planned.returncode == 0, planned.stdout
     because = planned.stdout.partition("Reasons:")[2].partition("missing provenance")[0]
     assert "predict" in because and "train" not in because
@@ -325,7 +291,10 @@ def test_trained_weights_are_not_trained_again_where_snakemake_knows_nothing(new
 def begun(folder):
     """A run in a process group of its own, which is gone in the end; what it says goes to the file `said`."""
     with open(folder / "said", "w") as said:
-        process = subprocess.Popen(RUN, cwd=folder, env=environment(), stdout=said, stderr=said, start_new_session=True)
+        command = [sys.executable, *RUN]
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(), stdout=said, stderr=said, start_new_session=True
+        )
     try:
         yield process
     finally:

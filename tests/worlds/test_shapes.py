@@ -1,5 +1,4 @@
 import math
-import time
 from itertools import combinations
 
 import numpy as np
@@ -149,11 +148,3 @@ def test_no_shape_is_pushed_to_the_edge_by_the_order_of_placement():
     assert np.allclose(places.mean(axis=0), 0.5, atol=0.04)
     from_centre = np.linalg.norm(places - 0.5, axis=-1).mean(axis=0)
     assert np.ptp(from_centre) < 0.03
-
-
-def test_a_thousand_pictures_take_less_than_a_second():
-    scenes = [scene_of(index) for index in range(100)]
-    started = time.process_time()
-    for scene in scenes:
-        render(scene, 64)
-    assert time.process_time() - started < 0.1

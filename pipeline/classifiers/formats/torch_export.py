@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import torch
 
 from pipeline.classifiers.assemble import assemble
 from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.formats.programs import code_in_export, refuse_code
 from pipeline.classifiers.formats.shapes import InputShape, in_allowed_batches, settle
 from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
@@ -19,6 +20,11 @@ from pipeline.errors import UserError
 
 TRAINING_FLAG = {"batch_norm": 5, "dropout": 2}
 """The argument of these operations that says whether they train."""
+UNREADABLE = (
+    *(BadZipFile, UnpicklingError, RuntimeError, AssertionError, ValueError, LookupError),
+    *(TypeError, AttributeError),
+)
+"""What reading a file raises that is no program, or of another version."""
 
 
 class ExportedNetwork(torch.nn.Module):
@@ -49,15 +55,12 @@ def load(entry: Entry) -> Classifier:
 
 
 def read_program(entry: Entry, path: Path) -> torch.export.ExportedProgram:
-    """The program in a file; UserError if it is none, or would run code when read."""
+    """The program in a file; UserError if it is none, or holds more than a graph."""
     try:
-        with ZipFile(path) as archive:
-            compiled = [name for name in archive.namelist() if "/aotinductor/" in name]
-        if compiled:
-            raise UnpicklingError(f"compiled code {compiled[0]}")
+        refuse_code(entry, code_in_export(str(path)))
         with open(path, "rb") as file, weights_only(), quiet():
             return torch.export.load(file)
-    except (BadZipFile, UnpicklingError, RuntimeError, AssertionError, ValueError, LookupError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"classifier '{entry.name}': {path} cannot be read as an exported program ({type(error).__name__}): it is"
             " of another kind, incomplete, from another torch version, or holds code; save it again with"

@@ -4,6 +4,7 @@ import torch
 
 from pipeline.classifiers.assemble import assemble
 from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.formats.programs import code_in_script, refuse_code
 from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
 from pipeline.errors import UserError
@@ -14,6 +15,7 @@ def load(entry: Entry) -> Classifier:
     heads = require_classes(entry)
     path = existing_file(entry.name, entry.source)
     try:
+        refuse_code(entry, code_in_script(str(path)))
         network = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, ValueError) as error:
         raise UserError(
