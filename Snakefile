@@ -40,10 +40,11 @@ include: "rules/metrics.smk"
 include: "rules/report.smk"
 
 
+# Every file, since Snakemake makes no file again that is missing where what follows from it stands.
 rule all:
     default_target: True
     input:
-        rules.report.output.page,
+        plan.outputs(),
     localrule: True
 
 

@@ -15,4 +15,5 @@ rule identify:
         options=plan.options("identify"),
         code=plan.code("identify"),
     shell:
-        "python -m pipeline identify --options {params.options:q} --identities {output.identities} 2> {log}"
+        "python -m pipeline identify --options {params.options:q} --code {params.code}"
+        " --identities {output.identities} 2> {log}"

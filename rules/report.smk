@@ -20,7 +20,7 @@ rule report:
         options=plan.options("report"),
         code=plan.code("report"),
     shell:
-        "python -m pipeline report --options {params.options:q} --images {input.images}"
+        "python -m pipeline report --options {params.options:q} --code {params.code} --images {input.images}"
         " --interventions {input.interventions} --predictions {input.predictions}"
         " --saliency {input.saliency} --counterfactuals {input.counterfactuals} --scores {input.scores}"
         " --metrics {input.metrics} --page {output.page} 2> {log}"

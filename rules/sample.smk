@@ -18,4 +18,5 @@ rule sample:
         code=plan.code("sample"),
         files=plan.sizes(dataset_files),
     shell:
-        "python -m pipeline sample --options {params.options:q} --code {params.code} --images {output.images} 2> {log}"
+        "python -m pipeline sample --options {params.options:q} --code {params.code} --files {params.files:q}"
+        " --identities {input.identities} --images {output.images} 2> {log}"

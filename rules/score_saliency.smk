@@ -22,4 +22,4 @@ rule score_saliency:
     shell:
         "python -m pipeline score_saliency --options {params.options:q} --code {params.code}"
         " --classifier {wildcards.classifier} --images {input.images} --saliency {input.saliency}"
-        " --truth {input.truth} --scores {output.scores} 2> {log}"
+        " --truth {input.truth} --identity {input.identity} --scores {output.scores} 2> {log}"

@@ -31,5 +31,6 @@ def assemble(
         std=std if entry.std is None else entry.std,
         temperature=entry.temperature or temperature,
         sigmoid=entry.sigmoid,
+        probabilities=entry.output == "probabilities",
         differentiable=differentiable and entry.differentiable,
     )

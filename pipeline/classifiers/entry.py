@@ -44,6 +44,8 @@ class Entry:
     """noisy_classifier: name of the published network that an official file holds."""
     shape: dict[str, Any] = field(default_factory=dict)
     """noisy_classifier: fields of its Shape that differ from the preset."""
+    watch: tuple[str, ...] = ()
+    """entry_point: files whose content it depends on, beside those that it imports or names in quotes."""
     task: str | None = None
     """What is judged; "label" if None. For several heads: keep only this one."""
     classes: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
@@ -58,8 +60,9 @@ class Entry:
     """One number or one for each channel, above 0; None: the format's own, else 1."""
     temperature: float | None = None
     """Divides the logits, above 0; None: the format's own, else 1."""
-    output: dict[str, Any] | None = None
-    """{sigmoid: column}, or a list of columns, one for each task; None: the outputs are the logits."""
+    output: str | dict[str, Any] | None = None
+    """None: the outputs are the logits; "probabilities": their logarithms are; {sigmoid: column}, or a list of columns,
+    one for each task."""
     differentiable: bool = True
     """False: a black box that only answers with logits (always so for onnx)."""
     classifier_perturbation: float = 0.0
@@ -72,7 +75,7 @@ class Entry:
     @property
     def sigmoid(self) -> int | list[int] | None:
         """The column or columns of `output: {sigmoid: ...}`."""
-        return None if self.output is None else self.output["sigmoid"]
+        return self.output["sigmoid"] if isinstance(self.output, Mapping) else None
 
 
 OPTIONS = tuple(option.name for option in fields(Entry) if option.name not in ("name", "format", "source"))
@@ -83,6 +86,7 @@ FORMATS_WITH = {
     "preset": ("noisy_classifier",),
     "shape": ("noisy_classifier",),
     "trusted": (*PROGRAMS, "entry_point"),
+    "watch": ("entry_point",),
 }
 """The formats that alone have an option."""
 IN_OUR_FILE = ("classes", "size", "channels", "mean", "std", "output")
@@ -171,6 +175,8 @@ def are_channel_values(value: Any) -> bool:
 
 
 def is_output(value: Any) -> bool:
+    if value == "probabilities":
+        return True
     if not isinstance(value, Mapping) or set(value) != {"sigmoid"}:
         return False
     return is_index(value["sigmoid"]) or is_list_of(is_index, value["sigmoid"])
@@ -186,6 +192,10 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "options": (lambda value: isinstance(value, Mapping), "a mapping, such as {img_size: 64}"),
     "preset": (lambda value: isinstance(value, str), "a name, such as imagenet-256-classifier"),
     "shape": (lambda value: isinstance(value, Mapping), "a mapping, such as {size: 64, channels: 32}"),
+    "watch": (
+        lambda value: is_list_of(lambda each: isinstance(each, str), value),
+        "a list of files, such as [resources/mine.pth]",
+    ),
     "task": (lambda value: isinstance(value, str) and bool(value), "a word, such as smile"),
     "classes": (
         lambda value: (
@@ -198,7 +208,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "mean": (are_channel_values, "a number or one for each channel, such as [0.485, 0.456, 0.406]"),
     "std": (are_channel_values, "a number or one for each channel, such as [0.229, 0.224, 0.225]"),
     "temperature": (lambda value: is_number(value) and value > 0, "a number above 0, such as 1.5"),
-    "output": (is_output, "{sigmoid: <column>}, such as {sigmoid: 31}"),
+    "output": (is_output, "probabilities or {sigmoid: <column>}, such as {sigmoid: 31}"),
     "differentiable": (lambda value: isinstance(value, bool), "true or false"),
     "classifier_perturbation": (
         lambda value: is_number(value) and 0 <= value <= 1,

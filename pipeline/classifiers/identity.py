@@ -13,14 +13,15 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical entry as plain JSON, with sha256 of contents in place of paths: equal if the networks are equal.
 
     Options at their defaults are left out; so are the name, trust, and sha256 where a file tells it. Moving or renaming
-    a file changes nothing, changing its content does. An entry point is its source file and function; weights from the
-    hub are their name (and sha256, if given). Raises UserError for a wrong entry, a missing file or another sha256.
+    a file changes nothing, changing its content does. An entry point is its source files, what they name, and its
+    function; weights from the hub are their name (and sha256, if given). Of both only loading tells all:
+    `told_by_loading`. Raises UserError for a wrong entry, a missing file or another sha256.
     """
     parsed = parse_entry(name, entry)
     identity = {
         option.name: plain(getattr(parsed, option.name))
         for option in fields(Entry)
-        if option.name not in ("name", "format", "source", "trusted") and not is_default(parsed, option)
+        if option.name not in ("name", "format", "source", "trusted", "watch") and not is_default(parsed, option)
     }
     path = source_file(parsed)
     if path is None:
@@ -33,6 +34,20 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     if parsed.format == "entry_point":
         return {**identity, "entry_point": f"{digest}:{split_entry_point(name, parsed.source)[1]}"}
     return {**identity, parsed.format: digest}
+
+
+def told_by_loading(entry: Entry) -> bool:
+    """Whether no file of the entry holds all weights, so that its identity also has the digest of the loaded state."""
+    return entry.format == "entry_point" or (
+        entry.format == "timm" and entry.checkpoint is None and entry.random_weights is None
+    )
+
+
+def without_state(identity: Any) -> Any:
+    """An identity, however deep, as it is known before its networks are loaded."""
+    if not isinstance(identity, Mapping):
+        return identity
+    return {key: without_state(value) for key, value in identity.items() if key != "state"}
 
 
 def is_default(entry: Entry, option) -> bool:

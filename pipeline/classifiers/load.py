@@ -8,23 +8,28 @@ from pipeline.classifiers.entry import LOADERS, Entry, parse_entry
 from pipeline.classifiers.file import save_classifier
 from pipeline.classifiers.perturb import perturb_weights
 from pipeline.classifiers.sources import source_file
+from pipeline.classifiers.state import check_state
 from pipeline.classifiers.wrap import Classifier
 from pipeline.digests import check_digest
 
 __all__ = ["LOADERS", "load_classifier", "save_classifier"]
 
 
-def load_classifier(name: str, entry: Mapping[str, Any], *, seed: int = 0) -> Classifier:
+def load_classifier(
+    name: str, entry: Mapping[str, Any], *, seed: int = 0, identity: Mapping[str, Any] | None = None
+) -> Classifier:
     """The classifier, oracle or reader of that name, on the CPU in float32, ready to judge.
 
     entry: as in the study, see `pipeline.classifiers.entry.Entry`. seed: decides the noise of classifier_perturbation.
-    Raises UserError for a wrong entry, a missing, altered or unsuitable file.
+    identity: what it was identified as. Raises UserError for a wrong entry, a missing, altered or unsuitable file, and
+    for other weights than those identified.
     """
     parsed = parse_entry(name, entry)
     path = source_file(parsed)
     if path is not None:
         check_digest(f"classifier '{name}'", path, parsed.sha256)
     classifier = loader(parsed)(parsed)
+    check_state(name, classifier.network, identity or {})
     perturb_weights(classifier.network, parsed.classifier_perturbation, seed, name)
     return classifier.for_task(parsed.task) if parsed.task else classifier
 

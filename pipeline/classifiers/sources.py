@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipeline.classifiers.entry import FORMATS_WITH, Entry
+from pipeline.classifiers.script import files_of
 from pipeline.digests import file_digest
 from pipeline.errors import UserError
 
@@ -80,9 +81,11 @@ def make_importable(folder: Path) -> None:
 
 
 def content_digest(entry: Entry, path: Path) -> str:
-    """sha256 of what a source file amounts to: the file, for ONNX with the files of weights that it names."""
+    """sha256 of what a source file amounts to: the file, and what an ONNX file or an entry point needs besides."""
     digest = file_digest(path)
     beside = external_weights(path) if entry.format == "onnx" else []
+    if entry.format == "entry_point":
+        beside = [*files_of(path)[1:], *map(Path, entry.watch)]
     if not beside:
         return digest
     every = [digest, *(file_digest(existing_file(entry.name, each)) for each in beside)]

@@ -43,6 +43,7 @@ class Classifier(torch.nn.Module):
     temperature: divides the logits; one number above 0, or {task: number}.
     sigmoid: for a multi-label network the column (or one column for each task) whose output f is the log-odds of the
         second class; the logits are then [-f/2, f/2].
+    probabilities: whether the network ends in a softmax; the logits are then the logarithms of its outputs.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Classifier(torch.nn.Module):
         std: float | Sequence[float] = 1.0,
         temperature: float | Mapping[str, float] = 1.0,
         sigmoid: int | Sequence[int] | None = None,
+        probabilities: bool = False,
         differentiable: bool = True,
     ) -> None:
         super().__init__()
@@ -67,6 +69,7 @@ class Classifier(torch.nn.Module):
         self.channels = channels
         self.sigmoid = [sigmoid] if isinstance(sigmoid, int) else sigmoid
         check_sigmoid(name, self.sigmoid, heads)
+        self.probabilities = probabilities
         self.differentiable = differentiable
         self.every_class = self.classes
         self.columns = slice(None)
@@ -146,6 +149,8 @@ class Classifier(torch.nn.Module):
         if self.sigmoid is not None:
             halves = outputs[:, list(self.sigmoid)] / 2
             outputs = torch.stack([-halves, halves], dim=2).flatten(1)
+        if self.probabilities:
+            outputs = outputs.clamp_min(torch.finfo(outputs.dtype).tiny).log()
         return (outputs / self.temperature)[:, self.columns]
 
     def score(self, targets: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:

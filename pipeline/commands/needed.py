@@ -8,14 +8,16 @@ from typing import Any
 
 import pyarrow
 
-from pipeline.classifiers.identity import identify as identify_network
-from pipeline.diffusion.identity import identify as identify_generator
-from pipeline.errors import UserError
+from pipeline.classifiers.identity import without_state
 from pipeline.fingerprint import canonical_json
 from pipeline.rows import IDENTITY
+from pipeline.stages.identify import identity_now
 from pipeline.stages.networks import generator_identity, network_identity
 from pipeline.stages.stored import LOGITS, MADE, MAPS, deciding_counterfactuals, deciding_maps, parts_of
 from pipeline.study.plan import Plan
+
+KEEPING = ("predict", "saliency", "counterfactuals")
+"""The stages that keep rows in the row store; what `judge` asks of networks is kept with that of `predict`."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Needed:
         return self._compared(self.identity) == self._compared(store["identity"])
 
     def _compared(self, identity: Mapping[str, Any]) -> str:
+        identity = without_state(identity)
         if self.known:
             return canonical_json(identity)
         if self.stage == "predict":
@@ -89,22 +92,12 @@ def unidentified(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
-    """What a network or generator is: from the small file that a run wrote, or from its own file where that is newer.
+    """What a network or generator is; None where its files are not there, as of one that is still to be trained.
 
-    None where neither tells, as for a network that is still to be trained.
+    Without its state, which only loading tells.
     """
-    small = Path(plan.identity(name))
-    files = [Path(file) for file in plan.weights(name)]
-    if small.exists() and not any(file.exists() and modified(file) > modified(small) for file in files):
-        return json.loads(small.read_text(encoding="utf-8"))
-    try:
-        return (identify_generator if name in plan.generators else identify_network)(name, plan.entry(name))
-    except UserError:
-        return None
-
-
-def modified(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    options = json.loads(plan.options("identify"))
+    return without_state(identity_now(Path(plan.identity(name)), options, plan.code("identify")))
 
 
 def written(schema: pyarrow.Schema) -> list[list[str]]:

@@ -1,31 +1,34 @@
 """What Snakemake remembers of outputs, in files of its folder: a record of each that it made, a mark on each begun.
 
-A file without a record was made under options and code that Snakemake does not know; it would be taken for good as
-long as it is newer than its inputs. With the mark of an unfinished file, it is made anew.
+With the mark of an unfinished file, an output is made anew that Snakemake would take for good.
 """
 
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 SNAKEMAKE = Path(".snakemake")
-NO_OUTPUTS = {"costs", "logs", "figures"}  # folders of a study in which no file is the output of a rule
+MARK = '{"external_jobid": null}'
+PASSING_MARK = '{"external_jobid": null, "until": "the next run"}'
 
 
-def without_record(results: Path, snakemake: Path = SNAKEMAKE) -> list[str]:
-    """Paths of the studies' files that Snakemake has no record of; of those in NO_OUTPUTS it never has one."""
-    records = _folder(snakemake, "metadata")
-    return [file for file in _outputs(results / "studies") if not note_path(records, file).exists()]
-
-
-def make_anew(files: Iterable[str], snakemake: Path = SNAKEMAKE) -> None:
+def make_anew(files: Iterable[str], mark: str = MARK, snakemake: Path = SNAKEMAKE) -> None:
     """Mark files as unfinished, so that Snakemake makes them anew when a target needs them."""
     marks = _folder(snakemake, "incomplete")
     for file in files:
         path = note_path(marks, file)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('{"external_jobid": null}', encoding="utf-8")
+        path.write_text(mark, encoding="utf-8")
+
+
+def make_these_anew(files: Iterable[str], snakemake: Path = SNAKEMAKE) -> None:
+    """Mark these files in the place of those of an earlier call; marks of others stay."""
+    marks = _folder(snakemake, "incomplete")
+    for path in marks.rglob("*"):
+        if path.is_file() and path.read_text(encoding="utf-8") == PASSING_MARK:
+            path.unlink()
+    make_anew((file for file in files if not note_path(marks, file).exists()), PASSING_MARK, snakemake)
 
 
 def note_path(folder: Path, file: str) -> Path:
@@ -41,9 +44,3 @@ def _folder(snakemake: Path, name: str) -> Path:
     for each in ("incomplete", "metadata"):
         (snakemake / each).mkdir(parents=True, exist_ok=True)
     return snakemake / name
-
-
-def _outputs(studies: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(studies):
-        folders[:] = sorted(set(folders) - NO_OUTPUTS)
-        yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))

@@ -7,8 +7,9 @@ from pathlib import Path
 import yaml
 
 from pipeline.commands.holder import RESULTS, await_jobs, hold, is_held
-from pipeline.commands.leftovers import stray_parts, swapped_weights
-from pipeline.commands.records import SNAKEMAKE, make_anew, note_path, without_record
+from pipeline.commands.leftovers import stray_parts
+from pipeline.commands.outdated import outdated
+from pipeline.commands.records import SNAKEMAKE, make_these_anew, note_path
 from pipeline.commands.slurm import cancel_orphans
 from pipeline.commands.workflow import become_snakemake
 from pipeline.errors import UserError, nearest
@@ -54,8 +55,8 @@ def take_over(plan: Plan, study: str, profile: str) -> None:
 
 
 def mark(plan: Plan) -> None:
-    """Have files made anew that Snakemake would take for good: of unknown origin, or of weights that were swapped."""
-    make_anew([*without_record(RESULTS), *swapped_weights(plan)])
+    """Have files made anew that do not follow from the study: Snakemake may take them for good."""
+    make_these_anew(file for file in sorted(outdated(plan)) if Path(file).exists())
 
 
 def go_on(study: str, profile: str, targets: list[str], dry_run: bool = False) -> None:

@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.commands.holder import await_jobs, hold, read_holder
-from pipeline.commands.needed import Needed, needed_by, read_identity
+from pipeline.commands.needed import KEEPING, Needed, needed_by, read_identity
 from pipeline.commands.shown import in_bytes, show
 from pipeline.rows import IDENTITY
 from pipeline.study import DEFAULT, STUDIES, load_study, study_path
@@ -36,6 +36,14 @@ class Store:
     written: float
 
     @property
+    def unknown(self) -> str | None:
+        """Why nobody can tell who needs the store, if so."""
+        if self.identity is None:
+            return f"{IDENTITY} cannot be read"
+        stage = next((each for each in (self.folder.parent.name, self.identity["stage"]) if each not in KEEPING), None)
+        return f"this version keeps no rows of {stage}" if stage else None
+
+    @property
     def name(self) -> str:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
@@ -45,9 +53,9 @@ def store(prune: bool = False, dry_run: bool = False, study: list[str] | None = 
 
     Studies are config.yaml, those of the folder studies, and those given by --study (a name, or the path of a file).
     --dry-run: with --prune, tell what would be deleted, and delete nothing. Pruning is by store: of one that some study
-    needs, all rows stay, also those of images that no study has any more. A store whose identity.json cannot be read
-    stays. Needed is what the next run would look up: rows of options, code, weights or libraries that have changed
-    since are not.
+    needs, all rows stay, also those of images that no study has any more. A store of a stage that this version does not
+    know stays, and so does one whose identity.json cannot be read. Needed is what the next run would look up: rows of
+    options, code, weights or libraries that have changed since are not.
     """
     planned = plans(study or [])
     needs = {name: list(needed_by(plan)) for name, plan in planned.items()}
@@ -59,7 +67,7 @@ def store(prune: bool = False, dry_run: bool = False, study: list[str] | None = 
     show_stores(stores, needed)
     show_unknown(needs)
     show_strangers({plan.study.study for plan in planned.values()})
-    unused = [each for each in stores if each.identity is not None and not needed[each.name]]
+    unused = [each for each in stores if each.unknown is None and not needed[each.name]]
     told = f"{len(unused)} of {len(stores)} stores, {in_bytes(sum(each.size for each in unused))}"
     if not prune:
         print(f"No study needs {told}" + ("; `make store PRUNE=1` deletes them." if unused else "."))
@@ -119,8 +127,8 @@ def show_stores(stores: Sequence[Store], needed: Mapping[str, Sequence[tuple[str
         what = " ".join(filter(None, (using[0][1].network, using[0][1].method))) if using and using[0][1].known else ""
         certain = [name for name, need in using if need.known]
         studies = ", ".join(certain or [f"{name} (perhaps)" for name, _ in using])
-        if each.identity is None:
-            studies = f"not known: {IDENTITY} cannot be read; it is never deleted"
+        if each.unknown:
+            studies = f"not known: {each.unknown}; it is never deleted"
         written = datetime.fromtimestamp(each.written).strftime("%Y-%m-%d %H:%M")
         rows.append([each.name, what, f"{each.rows:,}", in_bytes(each.size), written, studies or "no study"])
     total = sum(each.size for each in stores)
@@ -156,7 +164,7 @@ def be_alone() -> None:
     Raises UserError while a run holds them.
     """
     last = read_holder(RESULTS)
-    hold(RESULTS, "(none: make store)", last.profile if last else "")  # the next run looks for jobs of that profile
+    hold(RESULTS, "(none: make store)", last.executor if last else "")  # the next run looks for its jobs
     await_jobs(RESULTS)
 
 

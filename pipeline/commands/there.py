@@ -9,6 +9,7 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.commands.needed import Needed, needed_by, read_identity
+from pipeline.commands.outdated import outdated
 from pipeline.rowfiles import KEY_COLUMNS
 from pipeline.study import EXPLAINING
 from pipeline.study.estimate import Passes, Work
@@ -22,6 +23,7 @@ class There:
 
     def __init__(self, plan: Plan):
         self.plan = plan
+        self.outdated = outdated(plan)
         root = Path(plan.store)
         self.kept = {(need.stage, need.network, need.method): keys(root, need) for need in needed_by(plan)}
         self.images = {shard: self.names(plan.part("images", "sample", shard), "image_id") for shard in plan.shards}
@@ -34,12 +36,15 @@ class There:
         return any(self.images.values())
 
     def jobs(self, work: Work) -> int:
-        """Jobs whose files all stand; whether they still hold is Snakemake's to say."""
-        return sum(all(Path(file).exists() for file in files) for files in work.outputs)
+        """Jobs whose files all stand and follow from the study."""
+        return sum(map(self.stands, work.outputs))
+
+    def stands(self, files: list[str]) -> bool:
+        return self.outdated.isdisjoint(files) and all(Path(file).exists() for file in files)
 
     def left(self, work: Work) -> Work:
         """What of a stage is not there: the jobs without files, and of their passes those of rows that are not kept."""
-        waiting = [files for files in work.outputs if not all(Path(file).exists() for file in files)]
+        waiting = [files for files in work.outputs if not self.stands(files)]
         share = len(waiting) / work.jobs if work.jobs else 0.0
         parts = {
             (each.network, each.method): self.part_left(work.stage, each, waiting, share)
@@ -59,7 +64,7 @@ class There:
             own = set(self.explanations(stage, passes.network))
             share = sum(files[0] in own for files in waiting) / len(own) if own else 0.0
         elif stage in ("score_saliency", "score_counterfactuals"):
-            share = float([self.plan.part("scores", f"{stage}/{passes.network}", "000")] in waiting)
+            share = float([self.plan.scores_part(stage, passes.network)] in waiting)
         kept_by = "predict" if stage == "judge" else stage
         found = self.kept.get((kept_by, passes.network, passes.method), Counter())
         kept = sum(found[name] for name in self.looked_at(stage))

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.holder import RESULTS, is_held
+from pipeline.commands.outdated import carried
 from pipeline.commands.run import executor, mark, trained_elsewhere
 from pipeline.commands.workflow import snakemake
 from pipeline.errors import UserError
 from pipeline.fingerprint import module_digests
-from pipeline.stages.common import costs_file
+from pipeline.stages.common import costs_file, read_weights
 from pipeline.study import load_study
+from pipeline.study.jobs import Job, jobs_of
 from pipeline.study.plan import Plan
 from pipeline.study.trained import TRAINED_BY
-from pipeline.tables import TableError, read_provenance, read_table
+from pipeline.tables import TableError, digest_of, read_table
 
 MISSING, INCOMPLETE, UPDATED = "Missing output files", "Incomplete output files", "Updated input files"
 FILES, RULE, PARAMS = "Set of input files has changed", "Code has changed", "Params have changed"
@@ -109,9 +111,10 @@ def reasons_in(text: str) -> dict[str, str]:
 def explained(jobs: Sequence[Planned], plan: Plan) -> list[str]:
     """One line for each cause, with all jobs that it makes run; modules and files of the same jobs share one."""
     anew = {output for job in jobs for output in job.outputs}
+    wired = {output: each for each in jobs_of(plan) for output in each.outputs}
     by_cause: dict[Cause, dict[str, list[Planned]]] = {}
     for job in jobs:
-        for cause in causes(job, plan, anew):
+        for cause in causes(job, plan, anew, wired.get(job.outputs[0])):
             by_cause.setdefault(cause, {}).setdefault(job.rule, []).append(job)
     by_jobs: dict[tuple[str, str], list[str]] = {}
     for cause, rules in by_cause.items():
@@ -136,16 +139,19 @@ def subject(jobs: Sequence[Planned]) -> str:
     return f"{jobs[0].rule}{of}, part{'s' if len(parts) > 1 else ''} {listing(parts)}"
 
 
-def causes(job: Planned, plan: Plan, anew: set[str]) -> list[Cause]:
-    """Why a job would run. anew: the files that the jobs of this run would make."""
+def causes(job: Planned, plan: Plan, anew: set[str], wired: Job | None = None) -> list[Cause]:
+    """Why a job would run. anew: the files that the jobs of this run would make. wired: what the job is made from."""
     there = [Path(output) for output in job.outputs if Path(output).exists()]
     if not there:
         return [Cause(f"its {kind_of(job.outputs[0])} does not exist yet")]
     found = [Cause(f"{short(output)} does not exist yet") for output in job.outputs if not Path(output).exists()]
-    carried = provenance_in(there)
-    before, now = changed_params(job.reasons.get(PARAMS, ""))
-    found += [Cause(words) for words in option_causes(job, plan, carried, before, now)]
-    found += code_causes(job, plan, carried, before)
+    told = provenance_in(there)
+    before, _ = changed_params(job.reasons.get(PARAMS, ""))
+    found += [Cause(words) for words in option_causes(job, plan, told, before)]
+    found += code_causes(job, plan, told, before)
+    if wired is not None and isinstance(told.get("inputs"), dict):
+        found += given_causes(wired, told)
+        found += input_causes(wired, plan, told, anew)
     if RULE in job.reasons:
         found.append(Cause(f"its rule in rules/{job.rule}.smk changed"))
     for file in listed_in(job.reasons.get(UPDATED, "")):
@@ -168,9 +174,12 @@ def remaining_cause(job: Planned) -> str:
 
 
 def provenance_in(outputs: Sequence[Path]) -> dict[str, Any]:
-    """What the first table among files carries of its making; empty where none is a table."""
-    tables = [output for output in outputs if output.suffix == ".parquet"]
-    return read_provenance(tables[0]) if tables else {}
+    """What the first table or page among files carries of its making; empty where there is none, or none of ours."""
+    tables = [output for output in outputs if output.suffix in (".parquet", ".html")]
+    try:
+        return carried(tables[0]) if tables else {}
+    except TableError:
+        return {}
 
 
 def changed_params(text: str) -> tuple[list[Any], list[Any]]:
@@ -187,21 +196,38 @@ def options_in(params: Sequence[Any]) -> dict[str, Any] | None:
     return next((json.loads(each) for each in params if str(each).startswith("{")), None)
 
 
-def option_causes(
-    job: Planned, plan: Plan, carried: Mapping[str, Any], before: Sequence[Any], now: Sequence[Any]
-) -> Iterator[str]:
-    """Options that differ between what stands and the study, and other numbers that a rule depends on."""
-    old = carried.get("options", options_in(before))
+def option_causes(job: Planned, plan: Plan, told: Mapping[str, Any], before: Sequence[Any]) -> Iterator[str]:
+    """Options that differ between what stands and the study."""
+    old = told.get("options", options_in(before))
     if old is not None:
         new = json.loads(plan.options(job.rule, job.who if job.rule in TRAINED_BY else None))
         kind = kind_of(job.outputs[0])
         yield from (option_cause(path, was, became, kind) for path, was, became in changed_options(old, new))
-    numbers = [[each for each in params if isinstance(each, int)] for params in (before, now)]
-    if all(numbers):
-        yield f"{numbers[0][0]} of its images are explained in the table and {numbers[1][0]} in the study"
-    files = [[each for each in params if re.match(r"\d+ files", str(each))] for params in (before, now)]
-    if all(files):
-        yield f"its dataset had {files[0][0].rpartition(',')[0]} and has {files[1][0].rpartition(',')[0]}"
+
+
+def given_causes(wired: Job, told: Mapping[str, Any]) -> Iterator[Cause]:
+    """Other numbers that differ between what stands and the study."""
+    was, became = told.get("rows"), wired.given.get("rows")
+    if was != became:
+        yield Cause(f"{was} of its images are explained in the table and {became} in the study")
+    had, has = (of.get("files", "").rpartition(",")[0] for of in (told, wired.given))
+    if had != has:
+        yield Cause(f"its dataset had {had or 'no files'} and has {has or 'none'}")
+
+
+def input_causes(wired: Job, plan: Plan, told: Mapping[str, Any], anew: set[str]) -> Iterator[Cause]:
+    """Tables and networks that are others now than those that what stands was made from, and not made in this run."""
+
+    def stand(files: Sequence[str]) -> bool:
+        return anew.isdisjoint(files) and all(Path(file).exists() for file in files)
+
+    for table, parts in wired.inputs.items():
+        if parts and stand(parts) and told["inputs"].get(table) != digest_of(parts):
+            yield Cause("it was made from other tables of …", table)
+    standing = [name for name in wired.networks if stand([plan.identity(name)])]
+    for name, identity in read_weights(map(plan.identity, standing)).items():
+        if told["weights"].get(name) != identity:
+            yield Cause("it was made with another …", name)
 
 
 def option_cause(path: str, was: Any, became: Any, kind: str) -> str:
@@ -226,14 +252,14 @@ def changed_options(before: Any, now: Any, path: str = "") -> Iterator[tuple[str
         yield path, before, now
 
 
-def code_causes(job: Planned, plan: Plan, carried: Mapping[str, Any], before: Sequence[Any]) -> list[Cause]:
+def code_causes(job: Planned, plan: Plan, told: Mapping[str, Any], before: Sequence[Any]) -> list[Cause]:
     """Which modules changed since the job that made what stands noted its own."""
     if job.rule in TRAINED_BY:  # code is no reason to train again
         return []
     noted = noted_modules(plan, job.outputs[0])
     found = [] if noted is None else changed_modules(noted, module_digests(plan.modules(job.rule)))
-    if "code" in carried:
-        changed = carried["code"] != plan.code(job.rule)
+    if "code" in told:
+        changed = told["code"] != plan.code(job.rule)
     else:
         changed = bool(found) or any(re.fullmatch(r"[0-9a-f]{64}", str(value)) for value in before)
     if not changed:

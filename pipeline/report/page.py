@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.fingerprint import canonical_json
 from pipeline.report import (
     accuracy,
     answer,
@@ -51,8 +52,8 @@ SECTIONS = {
 }
 
 
-def build_page(results: Results) -> str:
-    """The whole page as HTML; equal results give equal text."""
+def build_page(results: Results, follows_from: dict[str, Any]) -> str:
+    """The whole page as HTML, which also carries what it follows from; equal results give equal text."""
     templates = environment()
     shown = []
     for name, section in SECTIONS.items():
@@ -63,6 +64,7 @@ def build_page(results: Results) -> str:
     return templates.get_template("page.html").render(
         title=results.options["title"] or results.options["study"],
         study=results.options["study"],
+        follows_from=Markup(canonical_json(follows_from).replace("<", "\\u003c")),
         introduction=introduction(results),
         facts=facts(results),
         sections=shown,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from pipeline.fingerprint import canonical_json
@@ -9,14 +10,23 @@ from pipeline.report.results import Part, Results
 
 SHORT = 12  # digits of a sha256 that are shown; the whole stands in the tooltip
 DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+OF_PAGE = re.compile(r'<script type="application/json" id="follows-from">(.*)</script>')
 
 
 def show_provenance(results: Results) -> dict:
     """One entry per table and origin; parts that follow from the same are one entry."""
     groups: dict[str, list[Part]] = {}
     for part in results.parts:
-        groups.setdefault(f"{part.table} {canonical_json(part.provenance)}", []).append(part)
+        shared = {key: value for key, value in part.provenance.items() if key not in ("rows", "before")}
+        shared["inputs"] = list(shared.get("inputs", []))
+        groups.setdefault(f"{part.table} {canonical_json(shared)}", []).append(part)
     return {"tables": [entry(parts) for parts in groups.values()]}
+
+
+def read_page_provenance(page: Path) -> dict[str, Any]:
+    """What a page follows from; nothing where it does not tell."""
+    found = OF_PAGE.search(page.read_text(encoding="utf-8"))
+    return json.loads(found[1]) if found else {}
 
 
 def entry(parts: list[Part]) -> dict:
@@ -26,7 +36,7 @@ def entry(parts: list[Part]) -> dict:
     return {
         "table": parts[0].table,
         "stage": provenance.get("stage"),
-        "inputs": provenance.get("inputs", []),
+        "inputs": list(provenance.get("inputs", [])),
         "parts": len(parts),
         "rows": sum(part.rows for part in parts),
         "failed": sum(part.failed for part in parts),

@@ -1,13 +1,14 @@
 """What stages share: the account of a job's cost, and the provenance of a table."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.costs import Stopwatch
-from pipeline.tables import write_table
+from pipeline.tables import digest_of, write_table
 
 
 @dataclass
@@ -46,7 +47,18 @@ def costs_file(study: str, output: Path) -> Path:
     return folder / "costs" / f"{'-'.join(output.relative_to(folder).with_suffix('').parts)}.parquet"
 
 
-def provenance(stage: str, options: Mapping[str, Any], code: str, inputs: list[str], **more: Any) -> dict[str, Any]:
-    """What the rows of a table follow from: the stage, its options, the identity of its code, the tables it read."""
-    told = {"stage": stage, "study": options["study"], "options": dict(options), "code": code, "inputs": inputs, **more}
-    return {**told, "seed": options["seed"]} if "seed" in options else told
+def provenance(
+    stage: str, options: Mapping[str, Any], code: str, inputs: Mapping[str, Sequence[str | Path]], **more: Any
+) -> dict[str, Any]:
+    """What a table, or the page, follows from: stage, options, the identity of its code, and what it was made from.
+
+    inputs: the parts of each table that it is made from. more: what else decides its rows.
+    """
+    made_from = {table: digest_of(parts) for table, parts in inputs.items() if parts}
+    told = {"stage": stage, "study": options["study"], "options": dict(options), "code": code, "inputs": made_from}
+    return {**told, **more, **({"seed": options["seed"]} if "seed" in options else {})}
+
+
+def read_weights(identities: Iterable[str | Path]) -> dict[str, Any]:
+    """What each network or generator is, by its name, from the small files that the stage `identify` wrote."""
+    return {Path(path).stem: json.loads(Path(path).read_text(encoding="utf-8")) for path in identities}

@@ -20,7 +20,7 @@ from pipeline.images import content, decode_mask, decode_png, from_tensor, image
 from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
@@ -54,18 +54,19 @@ def counterfactuals(
     whole study, where a target follows from all of its images. Rows that are known are looked up.
     """
     chosen = json.loads(options)
-    known = {path.stem: json.loads(path.read_text()) for path in identities}
+    known = read_weights(identities)
     with job("counterfactuals", chosen["study"], counterfactuals) as account:
         with account.clock("tables"):
             explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
         account.device = pick_device()
-        networks = Networks(chosen, account)
+        networks = Networks(chosen, account, known)
         judged = networks.classifier(classifier)
         wanted = {
             name: wanted_rows(name, chosen, judged, explained[: room(name, chosen, before)], all_predictions or [])
             for name in chosen["explains"][classifier]
         }
-        told = provenance("counterfactuals", chosen, code, ["images", "predictions"], weights=known)
+        inputs = {"images": [images], "predictions": [predictions, *(all_predictions or [])]}
+        told = provenance("counterfactuals", chosen, code, inputs, weights=known, rows=rows, before=before)
         with TableWriter(counterfactuals, "counterfactuals", told) as table:
             for name, of_method in wanted.items():
                 method = chosen["methods"][name]

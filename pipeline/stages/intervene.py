@@ -17,7 +17,7 @@ def intervene(options: str, code: str, images: Path, interventions: Path) -> Non
     world = load_world(chosen["world"])
     with job("intervene", chosen["study"], interventions) as account:
         rows = read_table(images, "images", ["image_id", "status", "concepts", "nuisance"]).to_pylist()
-        told = provenance("intervene", chosen, code, ["images"])
+        told = provenance("intervene", chosen, code, {"images": [images]})
         with TableWriter(interventions, "interventions", told) as table, bar("intervene", len(rows)) as progress:
             for row in rows:
                 if row["status"] == "ok":

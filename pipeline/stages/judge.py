@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.judges import judges_of
 from pipeline.stages.predict import ask, prediction_rows
 from pipeline.tables import TableWriter, read_provenance, read_table
@@ -38,8 +38,8 @@ def judge(
             "judge",
             chosen,
             code,
-            ["counterfactuals", "predictions"],
-            weights={path.stem: json.loads(path.read_text()) for path in identities},
+            {"counterfactuals": counterfactuals, "predictions": [predictions]},
+            weights=read_weights(identities),
             tasks=known,
         )
         judges = {name: judges_of(name, known, chosen["roles"]) for name in {row["classifier"] for row in rows}}

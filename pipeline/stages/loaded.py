@@ -14,17 +14,22 @@ from pipeline.stages.common import Job
 
 
 class Networks:
-    """What a stage's options name. options: with `networks`, `generators` and `seed`. account: of the job."""
+    """What a stage's options name. options: with `networks`, `generators` and `seed`. account: of the job.
 
-    def __init__(self, options: Mapping[str, Any], account: Job):
+    known: what each was identified as.
+    """
+
+    def __init__(self, options: Mapping[str, Any], account: Job, known: Mapping[str, Any]):
         self.options = options
         self.account = account
+        self.known = known
         self.loaded: dict[str, Any] = {}
 
     def classifier(self, name: str) -> Classifier:
         if name not in self.loaded:
             with self.account.clock("load"):
-                network = load_classifier(name, self.options["networks"][name], seed=self.options["seed"])
+                entry, known = self.options["networks"][name], self.known[name]
+                network = load_classifier(name, entry, seed=self.options["seed"], identity=known)
                 self.loaded[name] = place(network, self.account.device)
         return self.loaded[name]
 

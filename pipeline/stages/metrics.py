@@ -40,7 +40,7 @@ def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
             rows = [row for key, values in groups.items() for row in summaries(key, values, missing[key], chosen)]
             rows += of_sets
             rows += differences(groups, chosen)
-        told = provenance("metrics", chosen, code, ["scores"])
+        told = provenance("metrics", chosen, code, {"scores": scores})
         with account.clock("tables"):
             write_table(metrics, "metrics", rows, told)
         account.rows = len(rows)

@@ -12,7 +12,7 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.images import decode_png
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance
+from pipeline.stages.common import Job, job, provenance, read_weights
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
 from pipeline.stages.stored import LOGITS
@@ -48,8 +48,8 @@ def predict(
             "predict",
             chosen,
             code,
-            ["images", "interventions"] if interventions else ["images"],
-            weights={path.stem: json.loads(path.read_text()) for path in identities},
+            {"images": [images], "interventions": [interventions] if interventions else []},
+            weights=read_weights(identities),
             tasks=tasks,
         )
         with account.clock("tables"), TableWriter(predictions, "predictions", told) as table:
@@ -84,8 +84,9 @@ def ask(identity: Path, options: Row, rows: Sequence[Row], store: Path, account:
     name, seed = identity.stem, options["seed"]
     entry = options["networks"][name]
     with account.clock("load"):
-        classifier = load_classifier(name, entry, seed=seed)
-    deciding = network_identity(entry, json.loads(identity.read_text()), seed)
+        known = json.loads(identity.read_text())
+        classifier = load_classifier(name, entry, seed=seed, identity=known)
+    deciding = network_identity(entry, known, seed)
     rows_of = RowStore(store, "predict", "logits", deciding, LOGITS)
     with account.clock("compute"):
         compute_missing(classifier, rows, rows_of, account)
@@ -103,15 +104,17 @@ def compute_missing(classifier: Classifier, rows: Sequence[Row], store: RowStore
     import torch
 
     from pipeline.classifiers.checks import check_logits
+    from pipeline.classifiers.probation import try_out
     from pipeline.device import BatchSize, in_batches, pick_device, place
     from pipeline.images import to_tensor
 
     by_key = {key_of(row): row for row in rows}
-    if not store.missing(by_key):
+    if not (missing := store.missing(by_key)):
         return
     account.device = device = pick_device()
     place(classifier, device)
     batch_size = BatchSize(BATCH)
+    try_out(classifier, to_tensor([decode_png(by_key[missing[0]]["image"]["bytes"])]).to(device))
 
     def logits_of(keys: list[Key]) -> list[Row]:
         pixels = [decode_png(by_key[key]["image"]["bytes"]) for key in keys]

@@ -8,11 +8,12 @@ from pipeline.files import appearing
 from pipeline.report.dependence import figures
 from pipeline.report.page import build_page
 from pipeline.report.results import read_results
-from pipeline.stages.common import job
+from pipeline.stages.common import job, provenance
 
 
 def report(
     options: str,
+    code: str,
     images: list[Path],
     predictions: list[Path],
     scores: list[Path],
@@ -37,7 +38,7 @@ def report(
         results = read_results(chosen, files)
         for name, drawing in figures(results).items():
             write_text(page.parent / "figures" / f"{quote(name, safe=' ')}.svg", drawing)
-        write_text(page, build_page(results))
+        write_text(page, build_page(results, provenance("report", chosen, code, files)))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -53,9 +53,10 @@ def saliency(
             explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
         account.device = device = pick_device()
         with account.clock("load"):
-            network = place(load_classifier(classifier, entry, seed=chosen["seed"]), device)
+            network = place(load_classifier(classifier, entry, seed=chosen["seed"], identity=known), device)
         identified = network_identity(entry, known, chosen["seed"])
-        told = provenance("saliency", chosen, code, ["images", "predictions"], weights={classifier: known})
+        inputs = {"images": [images], "predictions": [predictions]}
+        told = provenance("saliency", chosen, code, inputs, weights={classifier: known}, rows=rows)
         with TableWriter(saliency, "saliency", told) as table:
             for name in chosen["explains"][classifier]:
                 method = chosen["methods"][name]

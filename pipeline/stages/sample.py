@@ -10,13 +10,16 @@ from pipeline.datasets import Sample, open_dataset
 from pipeline.datasets.sampling import sample as sample_source
 from pipeline.images import content, encode_mask, image_struct, to_tensor
 from pipeline.progress import bar
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.labels import class_index
 from pipeline.tables import write_table
 
 
-def sample(options: str, code: str, images: list[Path]) -> None:
-    """Write the images, `shard_rows` to each part; broken ones stand, with their reason, where they were met."""
+def sample(options: str, code: str, images: list[Path], files: str = "", identities: list[Path] | None = None) -> None:
+    """Write the images, `shard_rows` to each part; broken ones stand, with their reason, where they were met.
+
+    files: what is known of the dataset's files beforehand. identities: of the networks that must be right.
+    """
     chosen = json.loads(options)
     dataset = chosen["dataset"]
     with job("sample", chosen["study"], images[0]) as account:
@@ -37,9 +40,11 @@ def sample(options: str, code: str, images: list[Path]) -> None:
             parts[min(whole // chosen["shard_rows"], len(images) - 1)].append(image_row(image, dataset["split"]))
             whole += image.image is not None
         tasks = {task: list(classes) for task, classes in source.tasks.items()}
+        weights = read_weights(identities or [])
+        told = provenance("sample", chosen, code, {}, files=files, weights=weights, tasks=tasks)
         with account.clock("tables"):
             for path, rows in zip(images, parts, strict=True):
-                write_table(path, "images", rows, provenance("sample", chosen, code, [], tasks=tasks))
+                write_table(path, "images", rows, told)
         account.rows = len(samples)
 
 

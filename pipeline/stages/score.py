@@ -22,7 +22,8 @@ def score(
 ) -> None:
     """Write one row per image, network and question that can be asked of a single image."""
     chosen = json.loads(options)
-    told = provenance("score", chosen, code, ["images", "predictions", *(["interventions"] if interventions else [])])
+    inputs = {"images": images, "interventions": interventions or [], "predictions": predictions}
+    told = provenance("score", chosen, code, inputs)
     with job("score", chosen["study"], scores) as account:
         with account.clock("tables"):
             judged = read_predictions(predictions)

@@ -21,7 +21,7 @@ from pipeline.metrics.features import SmallPixels, features_of
 from pipeline.metrics.networks import AS_PUBLISHED
 from pipeline.metrics.networks.load import load_measuring
 from pipeline.progress import bar
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.counterfactual_measures import BATCH, Batch, Found, Networks, everything, measure
 from pipeline.stages.counterfactual_rows import Evidence, Made, add_controls, in_chunks, read_evidence, read_made
 from pipeline.stages.counterfactual_sets import Kept, OfSet, label_correlations, measure_set
@@ -98,9 +98,13 @@ def score_counterfactuals(
         with account.clock("compute"):
             bench, known, features = set_up(chosen, evidence, network, networks, images, counterfactuals)
             made |= add_controls(made, evidence, known, features)
-        inputs = ["images", "predictions", "counterfactuals", *(["interventions"] if interventions else [])]
-        weights = {path.stem: json.loads(path.read_text()) for path in identities}
-        told = provenance("score_counterfactuals", chosen, code, inputs, weights=weights)
+        inputs = {
+            "images": images,
+            "interventions": interventions or [],
+            "predictions": [*predictions, *(judged or [])],
+            "counterfactuals": counterfactuals,
+        }
+        told = provenance("score_counterfactuals", chosen, code, inputs, weights=read_weights(identities))
         total = sum(map(len, made.values()))
         with TableWriter(scores, "scores", told) as table, bar(f"score {classifier}", total) as progress:
             for method, rows in made.items():

@@ -38,7 +38,7 @@ from pipeline.metrics.truth_maps import (
 )
 from pipeline.noise import Noise
 from pipeline.progress import bar
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.tables import TableWriter, read_table, row_id, unpack
 
 NOT_FILLABLE = "filling in exactly the true parts does not change this decision"
@@ -62,6 +62,7 @@ def score_saliency(
     truth: Path,
     classifier: str,
     scores: Path,
+    identity: Path | None = None,
 ) -> None:
     """Write one row per image, method and metric; an image that a metric has nothing to say of is an unscored row.
 
@@ -80,7 +81,9 @@ def score_saliency(
         judged.register_forward_hook(lambda network, inputs, logits: account.clock.count(len(logits)))
         pixels = to_tensor([row["image"] for row in rows]).to(device)
         size = tuple(pixels.shape[-2:])
-        told = provenance("score_saliency", chosen, code, ["images", "saliency", "scores"])
+        inputs = {"images": images, "saliency": saliency, "scores": [truth]}
+        weights = read_weights([identity] if identity else [])
+        told = provenance("score_saliency", chosen, code, inputs, weights=weights)
         targets = torch.tensor([next(iter(maps.values()))[image_id][1] for image_id in image_ids], device=device)
         positives = known_positives(rows, flips)
         with account.clock("compute"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow.parquet
 
+from pipeline.classifiers.identity import without_state
 from pipeline.explain.evaluations import spent_per_image
 from pipeline.explain.passes import Count, passes_per_counterfactual
 from pipeline.fingerprint import canonical_json
@@ -130,7 +131,7 @@ def run_of(cost: Mapping[str, Any], table: Path | None, side: int | None, folder
         study=folder.name,
         side=side,
         device=cost["device"],
-        networks=frozenset(canonical_json(identity) for identity in weights.values()),
+        networks=frozenset(canonical_json(without_state(identity)) for identity in weights.values()),
         forwards=forwards,
         evaluations=evaluations,
         rows=cost["rows"] if cost["rows_computed"] or not told.get("weights") else 0,

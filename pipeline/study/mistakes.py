@@ -61,7 +61,7 @@ def describe(error: ValidationError, schema: Node) -> list[str]:
     A value that may be of several types is told once: by what is wrong inside it where its type is one of them.
     """
     found = [(mistake, find(mistake["loc"], schema)) for mistake in error.errors()]
-    entered = {place.union for _, place in found if place.inside}
+    entered = {place.path[:depth] for _, place in found for depth in range(len(place.path))}
     told = [sentence(mistake, place, schema) for mistake, place in found if place.inside or place.union not in entered]
     return list(dict.fromkeys(told))
 

@@ -33,6 +33,11 @@ class Network(Section):
     torchscript: str | None = Field(None, description="A TorchScript file (.pt); needs `trusted`.")
     onnx: str | None = Field(None, description="An ONNX file: a black box, methods that need gradients refuse it.")
     entry_point: str | None = Field(None, description="Your own function: `module:function` or `file.py:function`.")
+    watch: list[str] | None = Field(
+        None,
+        description="entry_point: files that it depends on, beside the modules that it imports from its folder and the"
+        " files that these name in quotes.",
+    )
     checkpoint: str | None = Field(
         None,
         description="timm, torchvision: local weights, also those that the library robustness or OpenMMLab saved; timm"
@@ -57,8 +62,10 @@ class Network(Section):
     mean: float | list[float] | None = Field(None, description="Subtracted from images in [0, 1].")
     std: float | list[float] | None = Field(None, description="Images are divided by it after that.")
     temperature: float | None = Field(None, gt=0, description="The logits are divided by it.")
-    output: dict[Literal["sigmoid"], int | list[int]] | None = Field(
-        None, description="`{sigmoid: column}` for a multi-label network: the log-odds of the second class."
+    output: Literal["probabilities"] | dict[Literal["sigmoid"], int | list[int]] | None = Field(
+        None,
+        description="`probabilities` for a network that ends in a softmax: their logarithms are the logits;"
+        " `{sigmoid: column}` for a multi-label network: the log-odds of the second class.",
     )
     differentiable: bool = Field(True, description="False hides its gradients: a black box.")
     classifier_perturbation: Share = Field(
@@ -81,6 +88,40 @@ class Network(Section):
         if given[0] in PROGRAMS and not self.trusted:
             raise PydanticCustomError("untrusted", UNTRUSTED, {"format": given[0]})
         return self
+
+    @model_validator(mode="after")
+    def see_images_from_0_to_1(self) -> Network:
+        mean, std = channel_values(self.mean), channel_values(self.std)
+        if max(map(abs, [*mean, *std]), default=0) <= LARGEST:
+            return self
+        if not std and self.tells_no_std:
+            std = [1.0]
+        proposal = {"mean": divided(mean), "std": divided(std)}
+        raise PydanticCustomError(
+            "another_scale",
+            "mean and std are of images in [0, 1], not from 0 to 255; write {proposal}",
+            {"proposal": " and ".join(f"`{key}: {value}`" for key, value in proposal.items() if value != [])},
+        )
+
+    @property
+    def tells_no_std(self) -> bool:
+        """Whether std is 1 where nothing is said."""
+        return not (self.timm or self.torchvision)
+
+
+LARGEST = 2.0
+"""Above it, a mean or std is one of pixels from 0 to 255."""
+
+
+def channel_values(value: float | list[float] | None) -> list[float]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def divided(values: list[float]) -> float | list[float]:
+    """mean or std of pixels from 0 to 255 as those of images in [0, 1]; beside such a mean a std of 1 is one, too."""
+    if max(values, default=0) > LARGEST or set(values) == {1}:
+        values = [float(f"{value / 255:.4g}") for value in values]
+    return values[0] if len(values) == 1 else values
 
 
 SOURCES = (

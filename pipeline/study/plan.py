@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.classifiers.entry import LOADERS
+from pipeline.classifiers.entry import parse_entry as parse_network
+from pipeline.classifiers.identity import told_by_loading
 from pipeline.datasets import DATASETS
 from pipeline.datasets.imagenet import image_files
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
@@ -158,13 +160,22 @@ class Plan:
     def scores_of(self, stage: str) -> list[str]:
         """Paths of the parts that a stage writes for each classifier that has what it scores."""
         scored = {"score_saliency": self.maps_of, "score_counterfactuals": self.counterfactuals_of}[stage]
-        return [self.part("scores", f"{stage}/{name}", "000") for name in self.study.classifiers if scored(name)]
+        return [self.scores_part(stage, name) for name in self.study.classifiers if scored(name)]
+
+    def scores_part(self, stage: str, classifier: str) -> str:
+        """Path of the part of the table of scores that a stage writes for a classifier."""
+        return self.part("scores", f"{stage}/{classifier}", "000")
 
     def table_parts(self) -> list[str]:
         """Paths of all parts of all tables of the study."""
         parts = [*self.parts("images", "sample"), *self.parts("predictions", "predict"), *self.maps()]
         parts += [*self.counterfactuals(), *self.judged(), *self.scores()]
         return parts + (self.parts("interventions", "intervene") if self.has_truth else [])
+
+    def outputs(self) -> list[str]:
+        """Paths of all files that the rules write for the study, its report last."""
+        identities = [self.identity(name) for name in self.identified]
+        return [*identities, *self.table_parts(), self.table("metrics"), self.page]
 
     def parts(self, table: str, stage: str) -> list[str]:
         """Paths of all parts of a table that a stage writes."""
@@ -224,6 +235,10 @@ class Plan:
         """All networks and generators whose files are hashed."""
         return list(dict.fromkeys([*self.networks, *self.generators, *self.measuring]))
 
+    def is_loaded_to_tell(self, network: str) -> bool:
+        """Whether a network is loaded to be identified, since its files do not tell all of its weights."""
+        return told_by_loading(parse_network(network, self.entry(network)))
+
     def dataset_files(self) -> list[str]:
         """Files of a local dataset, so that a changed, new or missing image is noticed."""
         return local_files(self.study.dataset)
@@ -249,6 +264,7 @@ class Plan:
             "identify": {
                 "networks": {name: self.entry(name) for name in self.identified if name not in self.generators},
                 "generators": {generator: self.entry(generator) for generator in self.generators},
+                "files": {name: self.weights(name) for name in self.identified},
             },
             "sample": {
                 "study": study.study,
@@ -382,6 +398,7 @@ class Plan:
         options = self.study.dataset.model_dump()
         kind = next(kind for kind in DATASETS if options.get(kind))
         chosen = {
+            "identify": self.loaders(*(name for name in self.networks if self.is_loaded_to_tell(name))),
             "sample": [DATASETS[kind].split(":")[0], *self.loaders(*self.study.dataset.correct)],
             "predict": self.loaders(*self.networks),
             "saliency": [*self.loaders(*self.study.classifiers), *self.explainers()],

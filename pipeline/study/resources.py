@@ -358,7 +358,7 @@ MEMORY: dict[str, Estimate] = {
     "train_generator": (WITH_NETWORK_MB, diffusion_training_bytes),
     "train_guide": (WITH_NETWORK_MB, diffusion_training_bytes),
     "gate": (WITH_NETWORK_MB, diffusion_training_bytes),
-    "identify": (WITHOUT_MB, nothing),
+    "identify": (WITH_NETWORK_MB, nothing),
     "sample": (WITHOUT_MB, sample_bytes),
     "intervene": (WITHOUT_MB, intervene_bytes),
     "predict": (WITH_NETWORK_MB, predict_bytes),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.classifiers.script import files_of
+from pipeline.classifiers.sources import entry_point_file
 from pipeline.errors import UserError, nearest
 from pipeline.study import SHIPPED, Study
 from pipeline.study.generators import Generator
@@ -96,6 +98,15 @@ def loaded(section: Network | Generator) -> dict[str, Any]:
 
 def network_files(entry: dict[str, Any]) -> list[str]:
     """Local files that a network is read from."""
-    script = entry.get("entry_point", "").rpartition(":")[0]
     named = [entry.get(kind) for kind in (*LOCAL_FILES, "checkpoint")]
-    return [file for file in [*named, script if script.endswith(".py") else None] if file]
+    script = script_files(entry["entry_point"]) if "entry_point" in entry else []
+    return [file for file in [*named, *script, *entry.get("watch", [])] if file]
+
+
+def script_files(entry_point: str) -> list[str]:
+    """The source of an entry point, and the files that it consists of; a path also where nothing is there."""
+    try:
+        return [str(path) for path in files_of(entry_point_file("", entry_point))]
+    except UserError:
+        script = entry_point.rpartition(":")[0]
+        return [script] if script.endswith(".py") else []

@@ -1,6 +1,7 @@
 """Read tables: the parts of a table as one, checked, and only the columns and rows that are asked for."""
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,11 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.errors import nearest
+from pipeline.fingerprint import digest
 from pipeline.tables.checks import check_columns, check_rows
 from pipeline.tables.schemas import SCHEMAS, stored_type
 from pipeline.tables.storage import TableError, from_stored, opened
-from pipeline.tables.write import provenance_of
+from pipeline.tables.write import DIGEST_KEY, provenance_of
 
 if TYPE_CHECKING:
     import polars
@@ -110,6 +112,29 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     if note is None:
         raise TableError(f"{path} is a Parquet file, but none that this pipeline wrote")
     return note[1]
+
+
+def digest_of(paths: Paths) -> str:
+    """Return one sha256 (hex) of all that the parts of a table hold and follow from, without reading their rows.
+
+    It differs where a row does, and where any part differs that one of these was made from.
+    """
+    return digest([_digest_in(path, path.stat().st_mtime_ns) for path in map(_existing, _listed(paths))])
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise TableError(f"{path}: there is no such file; run the stage that writes it")
+    return path
+
+
+@functools.lru_cache(maxsize=2**16)
+def _digest_in(path: Path, modified: int) -> str:
+    with opened(path) as file:
+        found = (file.metadata.metadata or {}).get(DIGEST_KEY)
+    if found is None:
+        raise TableError(f"{path} does not carry the digest of its rows; delete it and run again")
+    return found.decode()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow
 import pyarrow.parquet
@@ -22,7 +23,7 @@ class DamagedFile(TableError):
     """A file that is no complete Parquet file (cut short, or changed on disk)."""
 
 
-def create(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
+def create(place: Path | BinaryIO, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
     """Open a Parquet file for rows of `schema`: PNG as it is, everything else zstd, a checksum on every page."""
     schema = stored_schema(schema)
     leaves = {leaf: kind for field in schema for leaf, kind in _leaves(field.name, field.type)}
@@ -30,7 +31,7 @@ def create(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
     pixels |= {f"{field.name}.list.element.mask" for field in schema if field.type == MASKS}
     plain = pixels | {leaf for leaf, kind in leaves.items() if kind == ARRAY}
     return pyarrow.parquet.ParquetWriter(
-        path,
+        place,
         schema,
         compression={leaf: "none" if leaf in pixels else "zstd" for leaf in leaves},
         use_dictionary=[leaf for leaf, kind in leaves.items() if kind == pyarrow.string()],

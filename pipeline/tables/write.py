@@ -1,6 +1,8 @@
 """Write tables: checked row by row, in files that appear whole."""
 
 import contextlib
+import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,17 +18,20 @@ from pipeline.tables.checks import Rows, check_rows, conform
 from pipeline.tables.schemas import SCHEMAS
 from pipeline.tables.storage import ROW_GROUP_ROWS, create, write_row_groups
 
-PROVENANCE_KEY = b"counterfactory"
-PROVENANCE = ("stage", "study", "inputs", "options", "code", "seed", "weights", "tasks")
+PROVENANCE_KEY, DIGEST_KEY = b"counterfactory", b"counterfactory-sha256"
+PROVENANCE = (
+    *("stage", "study", "inputs", "options", "code", "seed", "weights", "tasks"),
+    *("rows", "before", "files"),
+)
 
 
 def write_table(path: Path, name: str, rows: Rows, provenance: Mapping[str, Any]) -> None:
     """Write one part of table `name` to `path`; equal rows and provenance give equal bytes.
 
     rows: dicts, or an Arrow table; columns that may lack a value may be left out. provenance: what the rows follow
-    from, and nothing that differs from run to run: any of stage, study, inputs (names of tables), options, code
-    (digest), seed, weights (name -> identity), tasks (class names by task). Raises TableError, and leaves no file,
-    where the rows break the table's contract.
+    from, and nothing that differs from run to run: any of stage, study, inputs (table -> `digest_of` its parts),
+    options, code (digest), seed, weights (name -> identity), tasks (class names by task), rows, before and files (what
+    a rule gives beside its options). Raises TableError, and leaves no file, where the rows break the table's contract.
     """
     with TableWriter(path, name, provenance) as table:
         table.extend(rows)
@@ -56,7 +61,8 @@ class TableWriter:
         schema = SCHEMAS[self.name]
         metadata = {**(schema.metadata or {}), PROVENANCE_KEY: self._note}
         hidden = self._context.enter_context(appearing(self.path))
-        self._writer = self._context.enter_context(create(hidden, schema.with_metadata(metadata)))
+        self._file = self._context.enter_context(HashedFile(hidden, self._note.encode()))
+        self._writer = self._context.enter_context(create(self._file, schema.with_metadata(metadata)))
         return self
 
     def extend(self, rows: Rows) -> None:
@@ -76,12 +82,25 @@ class TableWriter:
         else:
             with self._context:
                 self._write(ROW_GROUP_ROWS)
+                self._writer.add_key_value_metadata({DIGEST_KEY: self._file.sha256.hexdigest()})
 
     def _write(self, count: int) -> None:
         if self._pending:
             table = pyarrow.concat_tables(self._pending)
             write_row_groups(self._writer, table.slice(0, count))
             self._pending = [table.slice(count)] if len(table) > count else []
+
+
+class HashedFile(io.BufferedWriter):
+    """A new file, hashed as it is written. first: bytes that are hashed before it begins."""
+
+    def __init__(self, path: Path, first: bytes):
+        super().__init__(io.FileIO(path, "w"))
+        self.sha256 = hashlib.sha256(first)
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return super().write(data)
 
 
 def provenance_of(schema: pyarrow.Schema) -> tuple[str, dict[str, Any]] | None:

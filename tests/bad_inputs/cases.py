@@ -144,6 +144,14 @@ def logits_of(bench: Bench, values: str) -> dict:
     )
 
 
+def changed_meanwhile(bench: Bench) -> list[str]:
+    """The command that runs a network of which the state was another one when it was identified."""
+    arguments = bench.predict(bench.entry_point(BRIGHTNESS))
+    known = json.loads((bench.folder / "mine.json").read_text())
+    bench.write("mine.json", json.dumps({**known, "state": "sha256:1f"}))
+    return arguments
+
+
 def truncated(bench: Bench) -> str:
     name = bench.network()
     path = bench.folder / name
@@ -385,6 +393,11 @@ STUDIES = [
         "counterfactuals.it.immutable: the images have no part 'colour'; there are red_circle, green_circle, blue_circle, red_rectangle, green_rectangle, blue_rectangle.",
     ),
     StudyMistake(
+        "mean and std of pixels from 0 to 255",
+        GOOD.replace("classes:", "mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375], classes:"),
+        "tiny.yaml: classifiers.mine: mean and std are of images in [0, 1], not from 0 to 255; write `mean: [0.485, 0.456, 0.406]` and `std: [0.229, 0.224, 0.225]`.",
+    ),
+    StudyMistake(
         "counterfactuals that need the gradients of a black box",
         made("method: pgd", GOOD),
         "counterfactuals.it: pgd needs gradients and classifier 'mine' gives none (it is a black box); load the network in another format, or say by `classifiers` which classifiers the method explains.",
@@ -623,6 +636,31 @@ REFUSALS = [
             logits_of(bench, "torch.stack([b, torch.where(b == b.max(), float('nan'), b)], 1)")
         ),
         "classifier 'mine' gave NaN or infinite logits for … images (first: row …), expected finite numbers; check its weights, mean, std and temperature.",
+    ),
+    Refusal(
+        "a network that ends in a softmax",
+        lambda bench: bench.predict(logits_of(bench, "torch.stack([b, 2 * b], 1).softmax(1)")),
+        "classifier 'mine' gave outputs in [0, 1] that sum to 1, as after a softmax, and is read as giving logits; say `output: probabilities`, or return what it has before the softmax.",
+    ),
+    Refusal(
+        "probabilities that are none",
+        lambda bench: bench.predict({**logits_of(bench, "torch.stack([b, -b], 1)"), "output": "probabilities"}),
+        "classifier 'mine': output is probabilities, but its outputs are not all in [0, 1] with sum 1 (first: […]); leave `output` out where they are logits.",
+    ),
+    Refusal(
+        "answers that depend on the other images",
+        lambda bench: bench.predict(logits_of(bench, "torch.stack([b - b.mean(), -b], 1)")),
+        "classifier 'mine' answers otherwise about an image if there is another one beside it, and must judge each by itself; call `.eval()` on all that it uses, and give BatchNorm running statistics (track_running_stats=True).",
+    ),
+    Refusal(
+        "answers that depend on chance",
+        lambda bench: bench.predict(logits_of(bench, "torch.stack([b, torch.rand_like(b)], 1)")),
+        "classifier 'mine' answered twice about the same images, and otherwise the second time; leave out what it draws at random, such as dropout that stays on: call `.eval()`, and give F.dropout its `training=self.training`.",
+    ),
+    Refusal(
+        "other weights than those identified",
+        changed_meanwhile,
+        "classifier 'mine' has other weights than when it was identified; list the files that it reads under its `watch`, seed what it draws at random, such as by `torch.manual_seed(0)`, and run again.",
     ),
     Refusal(
         "a method that needs gradients and a black box",

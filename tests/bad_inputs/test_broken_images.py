@@ -47,7 +47,7 @@ def study(tmp_path_factory):
         score(plan.options("score"), "code", [path["images"]], [path["predictions"]], path["scores"])
         metrics(plan.options("metrics"), "code", [path["scores"]], path["metrics"])
         tables = ([path["images"]], [path["predictions"]], [path["scores"]], path["metrics"])
-        report(plan.options("report"), *tables, bench.folder / "index.html")
+        report(plan.options("report"), "code", *tables, bench.folder / "index.html")
     rows = {row["image_id"]: row for row in read_table(path["images"], "images").to_pylist()}
     return (
         rows,

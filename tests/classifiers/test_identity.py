@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.classifiers.identity import identify
 from pipeline.errors import UserError
+from pipeline.study.trained import network_files
 
 
 @pytest.fixture
@@ -97,3 +98,51 @@ def test_another_digest_than_expected_and_a_missing_file_are_said(folder):
 def test_naming_a_classifier_needs_no_torch():
     code = "import sys, pipeline.classifiers.identity; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def script(folder, **options):
+    (folder / "models").mkdir(exist_ok=True)
+    (folder / "models" / "mine.py").write_text("from helper import scale\nimport deep.inner\nFILE = 'mine.pth'\n")
+    (folder / "models" / "helper.py").write_text("import shared\nscale = 2\n")
+    (folder / "models" / "deep").mkdir(exist_ok=True)
+    (folder / "models" / "deep" / "__init__.py").write_text("from . import beside\n")
+    (folder / "models" / "deep" / "inner.py").write_text("")
+    (folder / "models" / "deep" / "beside.py").write_text("")
+    (folder / "models" / "mine.pth").write_text("weights")
+    (folder / "models" / "unused.py").write_text("")
+    (folder / "shared.py").write_text("import models.mine, torch, nowhere\n")
+    return {"entry_point": "models/mine.py:load", "classes": ["a", "b"], **options}
+
+
+def test_an_entry_point_is_all_that_it_imports_from_beside_it_and_names(folder):
+    entry = script(folder)
+    first = identify("mine", entry)
+    used = ["helper.py", "deep/__init__.py", "deep/inner.py", "deep/beside.py", "mine.pth", "../shared.py"]
+    for file in used:
+        path = folder / "models" / file
+        before = path.read_bytes()
+        path.write_bytes(before + b"#")
+        assert identify("mine", entry) != first, file
+        path.write_bytes(before)
+    assert identify("mine", entry) == first
+    (folder / "models" / "unused.py").write_text("#")
+    assert identify("mine", entry) == first
+    files = {str((folder / file).resolve()) for file in network_files(entry)}
+    assert files == {str((folder / "models" / file).resolve()) for file in ["mine.py", *used]}
+
+
+def test_files_under_watch_count_by_their_content(folder):
+    entry = script(folder, watch=["weights"])
+    first = identify("mine", entry)
+    (folder / "weights").rename(folder / "moved")
+    assert identify("mine", {**entry, "watch": ["moved"]}) == first != identify("mine", script(folder))
+    (folder / "moved").write_text("other")
+    assert identify("mine", {**entry, "watch": ["moved"]}) != first
+    assert network_files({**entry, "watch": ["moved"]})[-1] == "moved"
+    with pytest.raises(UserError, match="gone does not exist"):
+        identify("mine", {**entry, "watch": ["gone"]})
+
+
+def test_source_that_python_cannot_read_is_one_file(folder):
+    (folder / "my_entry.py").write_text("def load(:\n    '''")
+    assert network_files({"entry_point": "my_entry:load"}) == [str(folder / "my_entry.py")]

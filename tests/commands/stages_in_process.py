@@ -51,23 +51,26 @@ def stages(plan: Plan) -> Iterator[Callable[[], None]]:
     def paths(files: list[str]) -> list[Path]:
         return [Path(file) for file in files]
 
+    def told(stage: str) -> tuple[str, str]:
+        return plan.options(stage), plan.code(stage)
+
     def part(table: str, stage: str, shard: str) -> Path:
         return Path(plan.part(table, stage, shard))
 
     images, changed = paths(plan.parts("images", "sample")), paths(plan.parts("interventions", "intervene"))
     predictions, scores, store = paths(plan.parts("predictions", "predict")), paths(plan.scores()), Path(plan.store)
-    options, identities = plan.options, [Path(plan.identity(network)) for network in plan.networks]
+    identities = [Path(plan.identity(network)) for network in plan.networks]
     classifiers = list(plan.study.classifiers)
-    yield lambda: identify(options("identify"), [Path(plan.identity(name)) for name in plan.identified])
-    yield lambda: sample(options("sample"), "code", images)
+    of_all = [Path(plan.identity(name)) for name in plan.identified]
+    yield lambda: identify(plan.options("identify"), of_all, plan.code("identify"))
+    yield lambda: sample(*told("sample"), images, plan.sizes(plan.dataset_files()))
     for old, new, seen in zip(images, changed, predictions, strict=True):
-        yield lambda old=old, new=new: intervene(options("intervene"), "code", old, new)
-        yield lambda old=old, new=new, seen=seen: predict(options("predict"), "code", old, identities, store, seen, new)
+        yield lambda old=old, new=new: intervene(*told("intervene"), old, new)
+        yield lambda old=old, new=new, seen=seen: predict(*told("predict"), old, identities, store, seen, new)
     for name in classifiers:
         for shard in plan.explained_shards:
             yield lambda name=name, shard=shard: saliency(
-                options("saliency"),
-                "code",
+                *told("saliency"),
                 plan.explained_rows(shard),
                 part("images", "sample", shard),
                 part("predictions", "predict", shard),
@@ -79,8 +82,7 @@ def stages(plan: Plan) -> Iterator[Callable[[], None]]:
     for name in classifiers:
         for shard in plan.explained_shards if plan.counterfactuals_of(name) else []:
             yield lambda name=name, shard=shard: counterfactuals(
-                options("counterfactuals"),
-                "code",
+                *told("counterfactuals"),
                 plan.explained_rows(shard),
                 plan.rows_before(shard),
                 part("images", "sample", shard),
@@ -92,22 +94,28 @@ def stages(plan: Plan) -> Iterator[Callable[[], None]]:
             )
     for shard in plan.explained_shards if plan.judged() else []:
         yield lambda shard=shard: judge(
-            options("judge"), "code", part("predictions", "predict", shard), paths(plan.counterfactuals_in(shard)),
+            *told("judge"), part("predictions", "predict", shard), paths(plan.counterfactuals_in(shard)),
             [Path(plan.identity(name)) for name in plan.judges], store, part("predictions", "judge", shard),
         )  # fmt: skip
-    yield lambda: score(options("score"), "code", images, predictions, scores[0], changed)
-    for name, scored in zip(classifiers, paths(plan.scores_of("score_counterfactuals")), strict=False):
-        yield lambda name=name, scored=scored: score_counterfactuals(
-            options("score_counterfactuals"), "code", images, predictions, paths(plan.counterfactuals_of(name)), name,
-            [Path(plan.identity(each)) for each in (name, *plan.measuring)], scored, paths(plan.judged()), changed,
-        )  # fmt: skip
+    yield lambda: score(*told("score"), images, predictions, scores[0], changed)
     for name, scored in zip(classifiers, paths(plan.scores_of("score_saliency")), strict=True):
         yield lambda name=name, scored=scored: score_saliency(
-            options("score_saliency"), "code", images, paths(plan.maps_of(name)), scores[0], name, scored
+            *told("score_saliency"),
+            images,
+            paths(plan.maps_of(name)),
+            scores[0],
+            name,
+            scored,
+            Path(plan.identity(name)),
         )
-    yield lambda: metrics(options("metrics"), "code", scores, Path(plan.table("metrics")))
+    for name, scored in zip(classifiers, paths(plan.scores_of("score_counterfactuals")), strict=False):
+        yield lambda name=name, scored=scored: score_counterfactuals(
+            *told("score_counterfactuals"), images, predictions, paths(plan.counterfactuals_of(name)), name,
+            [Path(plan.identity(each)) for each in (name, *plan.measuring)], scored, paths(plan.judged()), changed,
+        )  # fmt: skip
+    yield lambda: metrics(*told("metrics"), scores, Path(plan.table("metrics")))
     yield lambda: report(
-        options("report"), images, predictions + paths(plan.judged()), scores, Path(plan.table("metrics")),
+        *told("report"), images, predictions + paths(plan.judged()), scores, Path(plan.table("metrics")),
         Path(plan.page), changed, paths(plan.maps()), paths(plan.counterfactuals()),
     )  # fmt: skip
 

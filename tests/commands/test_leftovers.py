@@ -1,13 +1,10 @@
-"""What is cleared away, or looked at again, before a study runs."""
+"""What is cleared away before a study runs."""
 
-import os
-import shutil
-import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.commands.leftovers import stray_parts, swapped_weights
+from pipeline.commands.leftovers import stray_parts
 from pipeline.study import Study
 from pipeline.study.plan import Plan
 
@@ -42,20 +39,3 @@ def test_parts_of_shards_and_networks_that_a_study_no_longer_has_are_found(plan)
         "saliency/saliency/mine/part-001.parquet",
         "scores/score_saliency/mine/part-000.parquet",
     }
-
-
-def test_weights_that_were_swapped_for_older_ones_are_noticed(plan):
-    assert list(swapped_weights(plan)) == []
-    hour_ago = time.time() - 3600
-    Path("older.onnx").write_text("other weights")
-    os.utime("older.onnx", (hour_ago, hour_ago))
-    time.sleep(0.05)
-    shutil.move("older.onnx", "mine.onnx")
-    os.utime("mine.onnx", (hour_ago, hour_ago))
-    assert list(swapped_weights(plan)) == [plan.identity("mine")]
-
-
-def test_touched_weights_are_left_to_snakemake_which_compares_them(plan):
-    time.sleep(0.05)
-    Path("mine.onnx").touch()
-    assert list(swapped_weights(plan)) == []

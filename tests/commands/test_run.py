@@ -1,4 +1,4 @@
-"""One run at a time holds a folder, waits for what an earlier one left, and trusts no file of unknown origin."""
+"""One run at a time holds a folder, waits for what an earlier one left, and has files made anew."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.commands import records, slurm
 from pipeline.commands.holder import RUN, await_jobs, hold, is_held, read_holder
-from pipeline.commands.records import make_anew, note_path, without_record
+from pipeline.commands.records import make_anew, make_these_anew, note_path
 from pipeline.commands.run import executor, trained_elsewhere
 from pipeline.errors import UserError, lacking
 
@@ -154,23 +154,21 @@ def test_notes_lie_where_snakemake_looks_for_them(tmp_path):
     for file in ("results/studies/a/metrics.parquet", f"results/studies/{'long' * 90}/metrics.parquet"):
         assert str(note_path(tmp_path / "metadata", file)) == kept._record_path(str(tmp_path / "metadata"), file)
         assert not kept._filter_incomplete_keys([file])
-        make_anew([file], tmp_path)
+        make_anew([file], snakemake=tmp_path)
         kept._clear_cache()
         assert kept._filter_incomplete_keys([file]) == {file}
 
 
-def test_outputs_without_a_record_are_found_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    study = Path("results/studies/a")
-    files = ["metrics.parquet", "tables/images/sample/part-000.parquet", "identities/mine.json", "report/index.html"]
-    others = ["costs/metrics.parquet", "logs/metrics.log", "report/figures/one.svg", "tables/images/.part.tmp"]
-    for file in files + others:
-        (study / file).parent.mkdir(parents=True, exist_ok=True)
-        (study / file).touch()
-    assert sorted(without_record(Path("results"))) == sorted(str(study / file) for file in files)
-    record = note_path(records.SNAKEMAKE / "metadata", str(study / "metrics.parquet"))
-    record.touch()
-    assert sorted(without_record(Path("results"))) == sorted(str(study / file) for file in files[1:])
+def test_marks_of_an_earlier_call_give_way_and_marks_of_others_stay(tmp_path):
+    files = [f"results/studies/a/{name}.parquet" for name in ("images", "scores", "metrics")]
+    marked = lambda: {file for file in files if note_path(tmp_path / "incomplete", file).exists()}  # noqa: E731
+    make_anew(files[:1], snakemake=tmp_path)  # begun by a job, or to be tried again
+    make_these_anew(files[:2], tmp_path)
+    assert marked() == set(files[:2])
+    make_these_anew(files[2:], tmp_path)
+    assert marked() == {files[0], files[2]}
+    make_these_anew([], tmp_path)
+    assert marked() == set(files[:1])
 
 
 @pytest.mark.parametrize("folder", ["classifiers", "generators"])
@@ -181,7 +179,7 @@ def test_trained_weights_without_a_record_stand(folder, tmp_path, monkeypatch):
     weights.parent.mkdir(parents=True)
     weights.touch()
     assert trained_elsewhere()
-    without_record(Path("results"))
+    (records.SNAKEMAKE / "metadata").mkdir(parents=True)
     note_path(records.SNAKEMAKE / "metadata", str(weights)).touch()
     assert not trained_elsewhere()
 

@@ -1,16 +1,19 @@
 """What the row store keeps, which studies need it, and what pruning deletes."""
 
 import fcntl
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from pipeline.commands.holder import HELD, RUN
-from pipeline.commands.needed import needed_by, network_of
+from pipeline.commands.holder import HELD, RUN, Holder, read_holder
+from pipeline.commands.needed import KEEPING, needed_by, network_of
 from pipeline.commands.store import STORES, read_stores, store
 from pipeline.errors import UserError
 from tests.commands.stages_in_process import STUDY, run_stages, working_in, write_tiny
@@ -135,6 +138,29 @@ def test_a_store_that_does_not_say_what_it_is_is_listed_and_never_deleted(conten
     assert lines[-1] == "Deleted 0 of 6 stores, 0 B." and path.parent.exists()
 
 
+def test_rows_of_a_stage_that_this_version_does_not_know_are_named_and_never_deleted(folder, listed):
+    shutil.copytree("results/rows/saliency", "results/rows/encode")
+    (theirs,) = Path("results/rows").glob("predict/logits-*")
+    told = json.loads((theirs / "identity.json").read_text()) | {"stage": "generate"}
+    shutil.copytree(theirs, theirs.with_name("logits-0123456789abcdef"))
+    (theirs.with_name("logits-0123456789abcdef") / "identity.json").write_text(json.dumps(told))
+    lines = listed(prune=True)
+    assert "not known: this version keeps no rows of encode" in " ".join(line_of(lines, "encode/fido-"))
+    assert "this version keeps no rows of generate" in " ".join(line_of(lines, "predict/logits-0123456789abcdef"))
+    assert lines[-1] == "Deleted 0 of 10 stores, 0 B." and len(stores()) == 10
+
+
+def test_every_stage_that_keeps_rows_is_known():
+    sources = "".join(path.read_text() for path in (ROOT / "pipeline" / "stages").glob("*.py"))
+    assert set(re.findall(r"RowStore\(\s*\w+, \"(\w+)\"", sources)) == set(KEEPING)
+
+
+def test_pruning_after_a_run_on_a_cluster_leaves_its_jobs_to_the_next_run(folder, listed):
+    (folder / "results" / HELD).write_text(json.dumps(asdict(Holder("a", "here", 1, "tiny", "slurm", "yesterday"))))
+    assert listed(prune=True)[-1] == "Deleted 0 of 6 stores, 0 B."
+    assert read_holder(folder / "results").executor == "slurm"
+
+
 def test_other_weights_and_other_code_leave_rows_that_nobody_needs(folder, listed):
     Path("small.py").write_text(Path("small.py").read_text() + "\n# other bytes\n")
     os.utime("small.py", (2**31, 2**31))
@@ -147,6 +173,7 @@ def test_a_network_is_identified_by_its_own_file_before_the_study_runs(folder):
     told_by_the_run = network_of(plan, "small")
     Path(plan.identity("small")).unlink()
     assert network_of(plan, "small") == told_by_the_run != {}
+    assert "state" not in told_by_the_run  # of an entry point's weights only loading tells
 
 
 def test_what_could_be_of_a_network_that_is_not_there_is_kept(folder, listed):

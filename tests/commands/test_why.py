@@ -66,7 +66,7 @@ def write_metrics(plan: Plan, options: dict | None = None, code: str | None = No
     """The table of metrics as a run would have left it, save for some of its options, its code or its modules."""
     told = json.loads(plan.options("metrics")) | (options or {})
     path = Path(plan.table("metrics"))
-    write_table(path, "metrics", [], provenance("metrics", told, code or plan.code("metrics"), ["scores"]))
+    write_table(path, "metrics", [], provenance("metrics", told, code or plan.code("metrics"), {}))
     import pipeline.stages.metrics  # noqa: F401  the job that wrote the table had imported it
 
     row = Stopwatch().row("metrics", study="mine", part="metrics")
@@ -148,6 +148,19 @@ def test_a_table_that_follows_from_the_study_has_no_cause_but_its_inputs(plan):
     ]
 
 
+def test_a_table_that_was_made_from_what_no_longer_stands_names_its_inputs(plan):
+    path = write_metrics(plan)
+    scores = Path(plan.table("scores"))
+    write_table(scores, "scores", [], provenance("score", json.loads(plan.options("score")), plan.code("score"), {}))
+    assert explained([job("metrics", path)], plan) == ["metrics: it was made from other tables of scores"]
+    images = Path(plan.part("images", "sample", "000"))
+    told = provenance(
+        "sample", json.loads(plan.options("sample")), plan.code("sample"), {}, files="3 files, 9 bytes, x"
+    )
+    write_table(images, "images", [], told)
+    assert explained([job("sample", str(images))], plan) == ["sample: its dataset had 3 files, 9 bytes and has none"]
+
+
 def test_a_page_that_follows_from_another_title_or_template_says_so(plan):
     page = Path(plan.page)
     page.parent.mkdir(parents=True)
@@ -167,7 +180,7 @@ def test_a_page_that_follows_from_another_title_or_template_says_so(plan):
 
 def test_files_that_changed_are_named_together(plan):
     image = Path(plan.part("images", "sample", "000"))
-    write_table(image, "images", [], provenance("sample", json.loads(plan.options("sample")), plan.code("sample"), []))
+    write_table(image, "images", [], provenance("sample", json.loads(plan.options("sample")), plan.code("sample"), {}))
     said = "Updated input files: photos/a.png, photos/b.png"
     assert explained([job("sample", str(image), said=said)], plan) == [
         "sample: the files photos/a.png and photos/b.png changed"

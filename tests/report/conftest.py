@@ -72,7 +72,7 @@ class Study:
 
     def build(self, **options) -> str:
         """Run the stage and return its page; options replace those of the study."""
-        report(options=self.options_text(**options), page=self.page, **self.files)
+        report(options=self.options_text(**options), code="code", page=self.page, **self.files)
         return self.page.read_text(encoding="utf-8")
 
     def rewrite(self, table: str, rows: list[dict], **provenance) -> None:

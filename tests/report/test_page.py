@@ -14,6 +14,8 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.fingerprint import ROOT
 from pipeline.report.page import SECTIONS, TEMPLATES
+from pipeline.report.provenance import read_page_provenance
+from pipeline.tables import digest_of
 
 EVIL = "<evil a='1'>&\"$x$"
 
@@ -153,7 +155,7 @@ def test_equal_tables_give_equal_bytes_in_another_process_from_the_command_line(
     once = {path.name: path.read_bytes() for path in study.page.parent.rglob("*.[hs]*")}
     again = study.folder / "again" / "index.html"
     files = [f"--{name} {' '.join(map(str, f if isinstance(f, list) else [f]))}" for name, f in study.files.items()]
-    arguments = [*" ".join(files).split(), "--page", str(again), "--options", study.options_text()]
+    arguments = [*" ".join(files).split(), "--page", str(again), "--options", study.options_text(), "--code", "code"]
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-m", "pipeline", "report", *arguments], check=True, env=environment, cwd=ROOT)
     assert {path.name: path.read_bytes() for path in again.parent.rglob("*.[hs]*")} == once
@@ -200,3 +202,16 @@ def test_table_that_is_damaged_is_named_and_leaves_the_old_page(study):
     with pytest.raises(UserError, match=r"metrics\.parquet"):
         study.build()
     assert study.page.read_text(encoding="utf-8") == before
+
+
+def test_the_page_carries_what_it_follows_from_also_where_a_name_looks_like_its_end(study):
+    study.build(title="</script><b>")
+    told = read_page_provenance(study.page)
+    assert told["options"]["title"] == "</script><b>" and told["code"] == "code"
+    assert told["inputs"]["images"] == digest_of(study.files["images"])
+    assert set(told["inputs"]) == {name for name, parts in study.files.items() if parts}
+    before = told["inputs"]
+    study.rewrite("metrics", [])
+    study.build()
+    after = read_page_provenance(study.page)["inputs"]
+    assert [table for table in before if before[table] != after[table]] == ["metrics"]

@@ -30,7 +30,7 @@ def networks(tmp_path):
     for name, (state, description) in saved.items():
         save_model(state, tmp_path / f"{name}.safetensors", description)
     entries = {name: {"file": str(tmp_path / f"{name}.safetensors")} for name in saved}
-    return Networks({"generators": entries, "networks": {}, "seed": 1}, Job())
+    return Networks({"generators": entries, "networks": {}, "seed": 1}, Job(), {})
 
 
 def test_a_generator_is_loaded_once(networks):

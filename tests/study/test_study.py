@@ -220,6 +220,16 @@ SENTENCES = [
         "classifiers: {m: {timm: a, output: {sigmoid: a}}}",
         "m.output.sigmoid: must be a whole number or a list of whole",
     ),
+    ("classifiers: {m: {timm: a, output: softmax}}", "m.output: must be probabilities or a mapping from sigmoid to"),
+    (
+        "classifiers: {m: {onnx: a, mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375]}}",
+        "m: mean and std are of images in [0, 1], not from 0 to 255; write `mean: [0.485, 0.456, 0.406]` and `std: ",
+    ),
+    (  # weights of Caffe: the mean is taken away and nothing divided
+        "classifiers: {m: {onnx: a, mean: [103.9, 116.8, 123.7]}}",
+        "write `mean: [0.4075, 0.458, 0.4851]` and `std: 0.003922`.",
+    ),
+    ("classifiers: {m: {timm: a, mean: 127.5, std: 0.5}}", "write `mean: 0.5` and `std: 0.5`."),
     # Values that are not among those allowed.
     (
         "dataset: {world: portrait}",

@@ -19,6 +19,7 @@ from pipeline.tables import (
     DamagedFile,
     TableError,
     TableWriter,
+    digest_of,
     iterate_table,
     read_provenance,
     read_table,
@@ -43,6 +44,22 @@ def test_rows_come_back_as_they_were_written(images, image):
 
 def test_a_table_says_what_it_follows_from(images):
     assert read_provenance(images) == {"stage": "sample", "options": {"size": 8}}
+
+
+def test_the_digest_of_a_table_is_that_of_its_rows_and_of_what_they_follow_from(image, tmp_path):
+    def digest(name, rows=3, **changed):
+        path = tmp_path / name
+        write_table(path, "images", [image(row) for row in range(rows)], {**PROVENANCE, **changed})
+        return digest_of(path)
+
+    first = digest("a")
+    assert digest("b") == first and digest("a") == first
+    assert len({first, digest("a", rows=2), digest("a", seed=8), digest("a", inputs={"images": "0"})}) == 4
+    assert digest_of([tmp_path / "a", tmp_path / "b"]) != digest_of([tmp_path / "b", tmp_path / "a"])
+    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "other.parquet")
+    for path in ("absent.parquet", "other.parquet"):
+        with pytest.raises(TableError, match=path):
+            digest_of(tmp_path / path)
 
 
 def test_hugging_face_datasets_shows_the_images(image, images, tmp_path):

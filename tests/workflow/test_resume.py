@@ -23,6 +23,7 @@ from tests.workflow.conftest import Workflow
 from tests.workflow.killed import run_stage
 
 RUN = ["-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
+KEPT_WITH = {"judge": "predict"}  # the rows of a stage with those of another
 STORING = ("predict", "saliency", "counterfactuals", "judge")
 TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage that the study tiny runs
 
@@ -89,7 +90,7 @@ def prepared(undisturbed, jobs, tmp_path):
         shutil.copytree(undisturbed / "results", tmp_path / "results")
         for output in outputs_of(jobs[stage]):
             (tmp_path / output).unlink()
-        shutil.rmtree(tmp_path / "results" / "rows" / stage, ignore_errors=True)
+        shutil.rmtree(tmp_path / "results" / "rows" / KEPT_WITH.get(stage, stage), ignore_errors=True)
         return tmp_path
 
     return prepare
@@ -226,8 +227,24 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undistur
     last = Workflow(folder, preloaded).call(*RUN)
     assert last.returncode == 0, last.stderr
     assert results(folder) == results(undisturbed)
-    for stage in STORING:
-        assert rows_computed(folder, jobs[stage]) == 0
+    assert rows_computed(folder, jobs["saliency"]) == 0
+
+
+def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_set_back(
+    undisturbed, jobs, tmp_path, preloaded
+):
+    folder = tmp_path / "changed"
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    study = folder / "studies" / "tiny.yaml"
+    before = study.read_text(encoding="utf-8")
+    study.write_text(before + "statistics: {confidence: 0.9}\n", encoding="utf-8")
+    with begun(folder) as run:
+        wait_for(lambda: "rule metrics:" in said(folder), run)
+        os.killpg(run.pid, signal.SIGKILL)
+    study.write_text(before, encoding="utf-8")
+    (folder / jobs["judge"][-1]).unlink()  # what is made from it stands
+    assert Workflow(folder, preloaded).call(*RUN).returncode == 0
+    assert results(folder) == results(undisturbed)
 
 
 def test_snakemake_called_by_hand_is_refused_too(undisturbed, tmp_path, preloaded):

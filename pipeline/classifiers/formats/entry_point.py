@@ -1,8 +1,10 @@
 """Networks that a function of the person's own makes: any code behind the same contract."""
 
+import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +20,31 @@ from pipeline.errors import UserError, nearest
 
 
 class FunctionNetwork(torch.nn.Module):
-    """A plain function (N, C, H, W) -> (N, K) as a network."""
+    """A plain function (N, C, H, W) -> (N, K) as a network.
+
+    held_outside: the networks and tensors that it uses, which stay as the person made them.
+    """
 
     def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.function = function
+        found = used_by(function)
+        self.held_outside = tuple(each for each in found if isinstance(each, torch.nn.Module | torch.Tensor))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.function(images)
+
+
+def used_by(function: Callable) -> list[object]:
+    """What a function closes over or takes from its module, what a method is bound to, and an object's attributes."""
+    function = inspect.unwrap(function)
+    if isinstance(function, functools.partial):
+        return [*function.args, *function.keywords.values(), *used_by(function.func)]
+    if inspect.isfunction(function):
+        found = inspect.getclosurevars(function)
+        return [*found.nonlocals.values(), *found.globals.values()]
+    owner = getattr(function, "__self__", function)
+    return [owner, *getattr(owner, "__dict__", {}).values()]
 
 
 def load(entry: Entry) -> Classifier:

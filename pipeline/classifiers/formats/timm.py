@@ -93,7 +93,7 @@ def output_width(layers: str | Sequence[str] | None, state: Mapping[str, torch.T
 
 def check_width(entry: Entry, width: int, path: Path) -> None:
     """Raise UserError if the entry's classes are not as many as the outputs of the weights."""
-    if entry.classes is None or entry.output is not None:
+    if entry.classes is None or entry.sigmoid is not None:
         return
     count = sum(len(classes) for classes in require_classes(entry).values())
     if count != width:
@@ -113,6 +113,6 @@ def label_names(entry: Entry, network: torch.nn.Module) -> dict[str, tuple[str, 
     if names is None and subset is not None:
         info = ImageNetInfo(subset)
         names = short_names(info.label_descriptions(), info.label_names())
-    if names is None or len(names) != network.num_classes or entry.output is not None:
+    if names is None or len(names) != network.num_classes or entry.sigmoid is not None:
         return require_classes(entry)
     return {entry.task or "label": tuple(names)}

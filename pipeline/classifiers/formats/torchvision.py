@@ -100,7 +100,7 @@ def last_weight(network: torch.nn.Module) -> str:
 def label_names(entry: Entry, network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
     """The entry's class names, or those of ImageNet for 1,000 outputs; UserError for another number without names."""
     width = len(network.state_dict()[last_weight(network)])
-    if entry.classes is not None or entry.output is not None or width != len(class_names()):
+    if entry.classes is not None or entry.sigmoid is not None or width != len(class_names()):
         return require_classes(entry)
     return {entry.task or "label": class_names()}
 

@@ -1,0 +1,40 @@
+"""What is known of the jobs of a study beforehand is what its rules say."""
+
+import pytest
+
+from pipeline.commands.why import planned_jobs
+from pipeline.study import load_study
+from pipeline.study.jobs import jobs_of
+from pipeline.study.plan import Plan
+from tests.workflow.conftest import TINY
+
+MORE = {
+    "dataset": {**TINY["dataset"], "rows": 7},  # so that of three parts the last has nothing to explain
+    "classifiers": {**TINY["classifiers"], "other": {**TINY["classifiers"]["small"], "temperature": 3.0}},
+    "counterfactuals": {
+        **TINY["counterfactuals"],
+        "confused": {"method": "pgd", "iterations": 2, "target": "most-confused", "classifiers": ["small"]},
+    },
+}
+
+
+@pytest.mark.parametrize("study", ["tiny", "photos"])
+def test_the_jobs_of_a_study_are_those_of_its_rules_with_the_same_files(tiny, study, monkeypatch):
+    monkeypatch.chdir(tiny.folder)
+    values = {**TINY, **MORE}
+    if study == "photos":
+        (tiny.folder / "photos").mkdir()
+        (tiny.folder / "photos" / "a.png").write_bytes(b"not looked at")
+        values |= {"study": "photos", "dataset": {"folder": "photos", "size": 32, "rows": 7}}
+    tiny.write_study(values)
+    plan = Plan(load_study(study))
+    said = tiny.run(study, "--dry-run")
+    assert said.returncode == 0, said.stdout + said.stderr
+    tables = set(plan.outputs())
+    by_rules = {job.outputs: tables.intersection(job.inputs) for job in planned_jobs(said.stdout + said.stderr)}
+    by_plan = {
+        tuple(job.outputs): {part for parts in job.inputs.values() for part in parts}
+        | set(map(plan.identity, job.networks))
+        for job in jobs_of(plan)
+    }
+    assert by_plan == by_rules
