@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from typing import Self
 
 from pipeline.metrics.paired import holm
@@ -12,15 +11,14 @@ from pipeline.report.results import Row
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Methods by one metric on the same images: the best is held against all others, and all against the references.
+    """Methods by one metric on the same images: the best is held against all others, and all against each reference.
 
-    Of many comparisons some differ by chance, so they are adjusted for their number (Holm 1979). That the best was
-    chosen by the same values is not adjusted for: of 8 equal methods one is said to be beaten in 12 % of the columns
-    rather than 5 %, and in 50 % without the adjustment.
+    Of many comparisons some differ by chance, so those with the best, and those with each reference, are adjusted for
+    their number (Holm 1979). That the best was chosen by the same values is not adjusted for: of 8 equal methods one is
+    said to be beaten in 12 % of the columns rather than 5 %, and in 50 % without the adjustment.
 
     rows: method -> row of the metrics. differences: (method, other method) -> row on the mean difference of the two, in
-    either order. better: "higher" or "lower". references: what all methods are held against too, such as controls; they
-    need no rows.
+    either order. better: "higher" or "lower". references: what all methods are held against too, such as a random map.
     """
 
     rows: dict[str, Row]
@@ -37,23 +35,31 @@ class Comparison:
 
     @cached_property
     def winners(self) -> dict[frozenset[str], str | None]:
-        """The better one of every two that are compared; None where they are not distinguishable."""
-        held = [(self.best, other) for other in self.rows] + list(product(self.rows, self.references))
-        found = {
-            frozenset(pair): pair
-            for pair in (*held, *((other, one) for one, other in held))
-            if pair in self.differences and self.differences[pair]["p"] is not None
-        }
-        adjusted = holm([self.differences[pair]["p"] for pair in found.values()])
+        """The better one of every two methods that are compared; None where they are not distinguishable."""
         return {
-            both: self.winner(pair) if p < 1 - self.confidence else None
-            for (both, pair), p in zip(found.items(), adjusted, strict=True)
+            pair: winner for one in (*self.references, self.best) for pair, winner in self.held_against(one).items()
         }
 
-    def winner(self, pair: tuple[str, str]) -> str:
-        """The one with the better mean."""
-        higher = self.differences[pair]["value"] > 0
-        return pair[0] if higher == (self.better == "higher") else pair[1]
+    def held_against(self, one: str) -> dict[frozenset[str], str | None]:
+        """The better one of `one` and each method that is compared with it, adjusted for the number of these."""
+        found = {
+            frozenset((one, other)): row
+            for other in self.rows
+            for row in (self.differences.get((one, other)), self.differences.get((other, one)))
+            if row is not None and row["p"] is not None
+        }
+        adjusted = holm([row["p"] for row in found.values()])
+        return {
+            pair: self.winner(row) if p < 1 - self.confidence else None
+            for (pair, row), p in zip(found.items(), adjusted, strict=True)
+        }
+
+    def winner(self, difference: Row) -> str:
+        """The method with the better mean."""
+        higher = difference["value"] > 0
+        if higher == (self.better == "higher"):
+            return difference["method"]
+        return difference["compared_with"] or difference["control"]
 
     def among(self, methods: Iterable[str]) -> Self:
         """The same comparison of some of its methods alone."""
@@ -71,15 +77,16 @@ class Comparison:
         """Whether two methods were compared and cannot be told apart."""
         return self.compared(method, other) and self.winners[frozenset((method, other))] is None
 
+    def equal(self, method: str, other: str) -> bool:
+        """Whether two methods have the same value."""
+        return self.rows[method]["value"] == self.rows[other]["value"]
+
     def mark(self, method: str) -> str:
         """How a method stands beside the others: the best, not distinguishable from it, or neither.
 
-        There is no best where none is shown to be better or worse than it, as where all have the worst value.
+        There is no best where none is shown to be worse than it, as where all have the worst value.
         """
         others = [other for other in self.rows if other != self.best]
-        if all(
-            self.rows[other]["value"] == self.rows[self.best]["value"] or self.level(other, self.best)
-            for other in others
-        ):
+        if all(self.equal(other, self.best) or self.level(other, self.best) for other in others):
             return ""
         return "best" if method == self.best else "level" if self.level(method, self.best) else ""

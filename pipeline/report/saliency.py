@@ -232,20 +232,20 @@ def verdict(results: Results, classifier: str) -> str | None:
 
 def found_by(results: Results, lead: Column, finders: list[str]) -> str:
     """Which of the methods that beat all controls is best, which are not distinguishable from it, and which follow."""
-    among = lead.among(finders)
-    best, number = among.best, numbers(lead, among.best, results.interval_name)
+    held = lead.among(finders)
+    best = held.best
+    number = numbers(lead, best, results.interval_name)
     if len(lead.rows) == 1:
         return f"{best} reaches {number}."
     others = [method for method in finders if method != best]
-    level = [method for method in others if among.level(method, best)]
+    level = [method for method in others if held.level(method, best)]
     if others and level == others:
         return (
-            f"{listing(finders)} beat all controls, and no method is distinguishable from the best: {best} reaches"
-            f" {number}."
+            f"{listing(finders)} beat all controls, and none is distinguishable from the best: {best} reaches {number}."
         )
     what = "finds the pixels that matter best" if lead.metric.startswith("truth") else f"is best by {lead.label}"
     equal = f"; {listing(level)} {'is' if len(level) == 1 else 'are'} not distinguishable from it" if level else ""
-    behind = [method for method in others if method not in level and among.compared(method, best)]
+    behind = [method for method in others if method not in level and held.compared(method, best)]
     too = f" {listing(behind)} {'beats' if len(behind) == 1 else 'beat'} all controls, too." if behind else ""
     return f"{best} {what} ({number}){equal}.{too}"
 

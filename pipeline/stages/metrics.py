@@ -106,7 +106,7 @@ def by_image(units: Values) -> np.ndarray:
 
 
 def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
-    """One row for each ordered pair of methods, and for each method and control, by the paired bootstrap, not adjusted.
+    """One row for each ordered pair of methods, and for each method and control: interval and p, not yet adjusted.
 
     Pairs without an image that both have a score for are left out: there is nothing to compare. So are metrics of
     which neither way is better. Counterfactuals are compared over all pairs of classes and those of one kind, not pair

@@ -109,34 +109,20 @@ def named(contender: str) -> dict:
     return {"method": None, "control": contender} if contender in (*CONTROLS, CEILING) else {"method": contender}
 
 
-def map_metric(
-    classifier: str,
-    method: str,
-    metric: str,
-    value,
-    low,
-    high,
-    n,
-    compared_with=None,
-    infill=None,
-    control=None,
-    p=None,
-) -> dict:
-    """A row of the metrics about maps; method and compared_with may be the name of a control. p: of a difference."""
-    names = {"control": control, **named(method)}
-    if compared_with in CONTROLS:
-        names, compared_with = {**names, "control": compared_with}, None
-    parts = ["saliency", metric, classifier, method, names["control"], compared_with, infill]
+def map_metric(classifier: str, method: str, metric: str, value, low, high, n, **names) -> dict:
+    """A row of the metrics about maps; method and compared_with may be the name of a control.
+
+    names: of what it is compared with, of an in-fill, of a control in the method's place; and p.
+    """
+    names = {**named(method), **names}
+    if names.get("compared_with") in CONTROLS:
+        names["control"] = names.pop("compared_with")
+    told = (names.get(name) for name in ("control", "compared_with", "infill"))
+    parts = ["saliency", metric, classifier, method, *told]
     return {
         **{"row_id": "/".join(part for part in parts if part), "status": "ok", "family": "saliency"},
-        **{
-            "metric": metric,
-            "classifier": classifier,
-            **names,
-            "compared_with": compared_with,
-            "infill": infill,
-        },
-        **{"value": value, "ci_low": low, "ci_high": high, "p": p, "n": n, "better": "higher"},
+        **{"metric": metric, "classifier": classifier, **names},
+        **{"value": value, "ci_low": low, "ci_high": high, "n": n, "better": "higher"},
     }
 
 
@@ -148,7 +134,8 @@ def metric_rows(classifier: str, metric: str, found: dict) -> list[dict]:
         rows.append(map_metric(classifier, method, metric, mean.value, mean.low, mean.high, mean.n))
     for one, other in combinations(found, 2):
         both = found[one].scored & found[other].scored
-        gap, p = paired_bootstrap((found[one].values - found[other].values)[both], seed=1, purpose=metric, samples=500)
+        apart = (found[one].values - found[other].values)[both]
+        gap, p = paired_bootstrap(apart, seed=1, purpose=metric, samples=500)
         numbers = (gap.value, gap.low, gap.high, gap.n)
         rows.append(map_metric(classifier, one, f"{metric}_difference", *numbers, compared_with=other, p=p))
     return rows
