@@ -143,11 +143,21 @@ def rows(path: Path) -> list[dict]:
 
 
 def test_the_tables_of_a_cluster_are_those_of_this_machine(ran):
-    here, there = tables(ran.here), tables(ran.there)
-    assert {"metrics.parquet", "scores.parquet"} < set(here) == set(there)
+    assert {"metrics.parquet", "scores.parquet"} < set(tables(ran.here))
+    assert_alike(tables(ran.here), tables(ran.there))
+
+
+def assert_alike(here: dict[str, Path], there: dict[str, Path]) -> None:
+    assert set(here) == set(there)
     for name, path in here.items():
-        assert read_provenance(path) == read_provenance(there[name]), name
+        assert origin(path) == origin(there[name]), name
         assert alike(rows(path), rows(there[name])), name
+
+
+def origin(path: Path) -> dict:
+    """What a table follows from, without the digests of its inputs: they hang on the last bit of every row."""
+    told = read_provenance(path)
+    return {**told, "inputs": list(told["inputs"])}
 
 
 def test_the_cancelled_job_alone_fails_the_run_which_names_its_log(ran):
@@ -175,7 +185,7 @@ def test_a_changed_study_that_was_cancelled_is_not_taken_for_finished_when_it_is
     with submitting(ran.there, node) as (run, told):
         assert run.wait(SECONDS) == 0, told()
     assert [rule(job) for job in node.jobs()[before:]] == ["score_saliency"] * 2 + ["metrics", "report"]
-    assert tables(ran.there) == tables(ran.here)
+    assert_alike(tables(ran.here), tables(ran.there))
 
 
 def running(node: Cluster, name: str) -> list[Job]:
