@@ -15,5 +15,5 @@ def no_run_of_another_test():
 
 
 def pytest_collection_modifyitems(items):
-    """Whole workflows take longest and go first, so that no process is left alone with them at the end."""
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
+    """Whole workflows take longest and go first, that on a cluster before all: it mostly waits."""
+    items.sort(key=lambda item: (item.path.name != "test_slurm.py", "workflow" not in item.path.parts))
