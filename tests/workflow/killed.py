@@ -9,15 +9,20 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from pipeline.commands.holder import JOBS
+from pipeline.stages import STAGES
+from pipeline.study.trained import TRAINED_BY
+from tests.workflow.preloaded import LIBRARIES
 
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "tests.workflow.killed",
-        "pipeline.stages.counterfactuals",
-        "pipeline.stages.saliency",
-        "pipeline.stages.score_counterfactuals",
-        "pipeline.stages.score_saliency",
+        *LIBRARIES,
+        *(f"pipeline.stages.{stage}" for stage in STAGES if stage not in TRAINED_BY),
+        "pipeline.classifiers.load",
+        "pipeline.diffusion.load",
+        "pipeline.explain.dvce",
+        "pipeline.explain.fido",
     ]
 )
 

@@ -25,7 +25,7 @@ SOURCES = (293, 209, 935, 973, 970, 965)
 NARROW = {"size": SIZE, "channels": 32, "multipliers": [1, 1], "blocks": 1, "attention": [8], "head_channels": 32}
 CONVNEXT = {"depths": [1, 1, 1, 1], "dims": [16, 16, 16, 32]}
 RESNET = {"width_per_group": 2}
-ROWS = 2  # images, each of another source class: of the 66 pairs, those of two sources
+ROWS = 1  # image: of the 66 pairs, those of its class
 ONE_THREAD = ("--set-threads", "predict=1", "counterfactuals=1", "--resources", "gpu=2")  # where two jobs fit, two run
 SETTINGS = ("vaeth-cone-x0", "vaeth-cone", "vaeth-x0", "vaeth")
 
