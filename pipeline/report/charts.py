@@ -2,8 +2,8 @@
 
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -41,7 +41,8 @@ class Bar:
     stands_out: bool
 
 
-def bar_chart(bars: Sequence[Bar], axis: str) -> str:
+@lru_cache(maxsize=64)  # a chart is a part of the page, and a file of its own
+def bar_chart(bars: tuple[Bar, ...], axis: str) -> str:
     """SVG of horizontal bars from 0 to 100 %, the first on top, each with its interval and its number."""
     import matplotlib
     from matplotlib.figure import Figure

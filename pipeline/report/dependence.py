@@ -41,7 +41,7 @@ def shared_order(found: list[Dependence]) -> list[str]:
 def flip_chart(found: Dependence, order: list[str]) -> str:
     """SVG of one classifier's flip rates."""
     rows = {row["concept"]: row for row in found.rows}
-    bars = [
+    bars = (
         Bar(
             concept,
             rows[concept]["value"],
@@ -51,8 +51,8 @@ def flip_chart(found: Dependence, order: list[str]) -> str:
         )
         for concept in order
         if concept in rows
-    ]
-    return bar_chart(bars, "images flipped (%)")
+    )
+    return bar_chart(tuple(bars), "images flipped (%)")
 
 
 def describe(found: Dependence) -> str:

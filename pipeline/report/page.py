@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def build_page(results: Results, follows_from: dict[str, Any]) -> str:
     )
 
 
+@cache
 def environment() -> Environment:
     """Templates that escape everything that is not ours, and stop at a name that nothing fills."""
     templates = Environment(

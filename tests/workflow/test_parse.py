@@ -1,6 +1,5 @@
 """Reading the workflow: light, clean, and clear about a wrong study."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,14 +16,15 @@ classifiers: {mine: {onnx: mine.onnx, classes: [a, b]}}
 
 
 @pytest.fixture
-def snakemake(tmp_path):
+def snakemake(tmp_path, preloaded):
     """Run Snakemake on a study in an empty folder; its caches go there too."""
     (tmp_path / "mine.onnx").write_bytes(b"weights")
 
     def run(study, *arguments, python=()):
         (tmp_path / "tiny.yaml").write_text(study)
-        command = [sys.executable, *python, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
-        environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable if python else preloaded.python, *python, "-m", "snakemake"]
+        command += ["--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
+        environment = {**preloaded.environment(), "XDG_CACHE_HOME": str(tmp_path / "cache")}
         return subprocess.run(
             [*command, *arguments, "--config", "study=tiny.yaml"],
             cwd=tmp_path,
