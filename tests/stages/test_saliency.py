@@ -5,6 +5,7 @@ from pipeline.errors import UserError
 from pipeline.images import decode_mask, encode_mask
 from pipeline.metrics.control_maps import CEILING, CENTRED, OTHER, RANDOM
 from pipeline.metrics.localisation import localisation_error, salient_boxes
+from pipeline.metrics.names import METRICS
 from pipeline.metrics.truth_maps import Scored
 from pipeline.stages.score_saliency import NO_FLIP, NO_MASS, contenders, coverage_rows, truth_scores, tuned_boxes
 from pipeline.tables import unpack, write_table
@@ -205,6 +206,7 @@ def test_controls_and_the_truth_itself_are_scored_beside_the_methods(explained):
     assert found[None, CEILING] == pytest.approx([1.0, 1.0])
     # The method `random` draws what the control draws.
     assert found[None, RANDOM] == found["random", None]
+    assert {row["metric"] for row in rows} == {name for name, known in METRICS.items() if known.family == "saliency"}
     curves = {row["control"] for row in rows if row["metric"] == "removal_auc"}
     assert curves == {None, RANDOM, CENTRED}
 
