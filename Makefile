@@ -44,7 +44,7 @@ lint: $(READY)  ## Check style, imports and the workflow.
 	@$(BIN) lint-imports
 	@$(BIN) snakemake --lint
 
-reference: $(READY)  ## Write the reference of the study file anew.
+reference: $(READY)  ## Write the reference of the study file and the tables of metrics anew.
 	@$(BIN) python -m pipeline.study.reference
 
 lock: $(READY)  ## Pin the newest versions that pyproject.toml allows.

@@ -1,6 +1,6 @@
 """Attributes: what else does a reader of attributes see change?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -31,6 +31,17 @@ def correlation_difference(
     lengths = np.linalg.norm(centred, axis=0) * np.linalg.norm(centred[:, attribute])
     correlations = centred.T @ centred[:, attribute] / np.where(lengths > 0, lengths, 1.0)
     return float(np.abs(correlations - np.asarray(label_correlations, np.float64)).sum())
+
+
+def label_correlations(labels: Sequence[Mapping[str, int | None]], task: str) -> dict[str, float]:
+    """The correlation of each label with that of the task, over the images that have both; 0 where one never varies."""
+    found = {}
+    for concept in dict.fromkeys(name for row in labels for name in row):
+        both = [(row[concept], row[task]) for row in labels if None not in (row.get(concept), row.get(task))]
+        first, second = np.array(both, float).reshape(-1, 2).T
+        varies = len(both) > 1 and first.std() > 0 and second.std() > 0
+        found[concept] = float(np.corrcoef(first, second)[0, 1]) if varies else float(concept == task)
+    return found
 
 
 def label_variation(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

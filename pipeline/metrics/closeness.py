@@ -9,6 +9,8 @@ import math
 
 import torch
 
+ORDERS = {"l1": 1.0, "l1.5": 1.5, "l2": 2.0, "linf": math.inf}
+"""The distances that are measured, by their orders."""
 NOTICEABLE = 1 / 255  # of a channel, on average: one step of an 8-bit image
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from pipeline.errors import UserError, nearest
 from pipeline.metrics.truth_maps import Scored, at_size
 
+RULE, ALPHA = "mean", 1.0
+"""What the fixed threshold keeps: the pixels above the mean of their map."""
 GRIDS = MappingProxyType(
     {
         "value": np.arange(20) * 0.05,
@@ -50,6 +52,26 @@ def salient_boxes(
         kept = survivors(np.maximum(at_size(map, size), 0), rule, alpha)
         boxes.append(tight_box(largest(kept) if largest_component else kept))
     return np.array(boxes, np.int64).reshape(-1, 4)
+
+
+def fixed_boxes(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The boxes (N, 4), in images of `size`, of the largest region that the fixed threshold keeps of each map."""
+    return salient_boxes(maps, size, rule=RULE, alpha=ALPHA, largest_component=True)
+
+
+def tuned_boxes(maps: np.ndarray, truth: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Boxes (N, 4) by the threshold with the fewest errors on the other half of the images (every second one).
+
+    truth: boxes (B, 4) of each image. Where the other half has none, the threshold is the fixed one.
+    """
+    boxes = fixed_boxes(maps, size)
+    for half in (0, 1):
+        others = [index for index in range(1 - half, len(maps), 2) if len(truth[index])]
+        if others:
+            held_out = [truth[index] for index in others]
+            alpha = tuned_alpha(maps[others], held_out, size, rule=RULE, largest_component=True)
+            boxes[half::2] = salient_boxes(maps[half::2], size, rule=RULE, alpha=alpha, largest_component=True)
+    return boxes
 
 
 def tuned_alpha(
@@ -103,6 +125,15 @@ def largest(kept: np.ndarray) -> np.ndarray:
     if count == 0:
         return kept
     return regions == 1 + np.argmax(np.bincount(regions.ravel())[1:])
+
+
+def tight_boxes(mask: np.ndarray) -> np.ndarray:
+    """The boxes (B, 4) of the connected regions of a mask (H, W)."""
+    from scipy.ndimage import find_objects, label
+
+    regions = find_objects(label(mask)[0])
+    boxes = [[across.start, down.start, across.stop, down.stop] for down, across in regions]
+    return np.array(boxes, float).reshape(-1, 4)
 
 
 def tight_box(kept: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Scored(NamedTuple):
@@ -19,6 +20,17 @@ class Scored(NamedTuple):
 
     values: np.ndarray
     scored: np.ndarray
+
+
+def everything(values: ArrayLike) -> Scored:
+    """All values (N,) count."""
+    values = np.asarray(values, np.float64)
+    return Scored(values, np.ones(len(values), bool))
+
+
+def among(values: np.ndarray, scored: np.ndarray) -> Scored:
+    """The values (N,) of some rows; the others have 0, which must not be used."""
+    return Scored(np.where(scored, values, 0.0), scored)
 
 
 def positive_pixels(parts: Mapping[str, np.ndarray], flips: Mapping[str, bool]) -> np.ndarray:

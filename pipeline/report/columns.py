@@ -2,20 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from pipeline.metrics.names import Metric
 from pipeline.report.comparison import Comparison
 from pipeline.report.numbers import count, decimal
 from pipeline.report.results import Row
 
 ARROWS = {"higher": "\N{UPWARDS ARROW}", "lower": "\N{DOWNWARDS ARROW}"}
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What a metric is called, which way is better, and what it says in one sentence."""
-
-    label: str
-    better: str
-    meaning: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +20,7 @@ class Column(Comparison):
     """
 
     metric: str
-    measure: Measure
+    measure: Metric
     about: str | None
     definition: str | None = None
     controls: dict[tuple[str | None, str], Row] = field(default_factory=dict)

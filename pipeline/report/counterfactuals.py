@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipeline.report.columns import Column, Measure, cell, header
-from pipeline.report.counterfactual_measures import MINIMAL, MORE, TRUTH
+from pipeline.metrics.names import measures
+from pipeline.report.columns import Column, cell, header
 from pipeline.report.numbers import count, interval, listing, percent
 from pipeline.report.results import Results, Row
 from pipeline.report.settings import settings, side_by_side
 
+MEASURES = measures("counterfactuals")
+HEADLINE = ("target_accuracy", "oracle_target_accuracy", "perceptual_distance", "frechet_distance", "kernel_distance")
+"""What the answer is given by, and one of the two distances of sets."""
+TRUTH = measures("counterfactuals", "truth")
 CONTROLS = {
     "unchanged": "the image as it is",
     "nearest-real": "the nearest other image that is decided for the target",
@@ -28,7 +32,7 @@ def compare_counterfactuals(results: Results) -> dict | None:
         "has_truth": results.has_truth,
         "interval_name": results.interval_name,
         "tables": tables,
-        "meanings": [measure for metric, measure in MINIMAL.items() if metric in shown],
+        "meanings": [MEASURES[metric] for metric in HEADLINE if metric in shown],
         "truth_meanings": list(TRUTH.values()) if any(each["truth"] for each in tables) else [],
         "controls": CONTROLS,
     }
@@ -48,7 +52,7 @@ def methods_of(results: Results, classifier: str) -> list[str]:
     return own["method"].unique(maintain_order=True).to_list()
 
 
-def columns_of(results: Results, classifier: str, metric: str, measure: Measure) -> list[Column]:
+def columns_of(results: Results, classifier: str, metric: str) -> list[Column]:
     """The columns of a metric over all pairs of classes: one for each judge, definition and network."""
     apart = ("judge", "definition", "network")
 
@@ -64,12 +68,12 @@ def columns_of(results: Results, classifier: str, metric: str, measure: Measure)
         found.append(
             Column(
                 metric=metric,
-                measure=measure,
+                measure=MEASURES[metric],
                 about=key[0] or key[2],
                 definition=key[1],
                 rows={row["method"]: row for row in own},
                 differences={(row["method"], row["compared_with"]): row for row in pairs},
-                better=measure.better,
+                better=MEASURES[metric].better,
                 confidence=results.confidence,
             )
         )
@@ -80,7 +84,7 @@ def table(results: Results, classifier: str) -> dict:
     """What the page shows of one classifier."""
     methods = methods_of(results, classifier)
     minimal = minimal_columns(results, classifier)
-    truth = [column for metric, measure in TRUTH.items() for column in columns_of(results, classifier, metric, measure)]
+    truth = [column for metric in TRUTH for column in columns_of(results, classifier, metric)]
     return {
         "name": classifier,
         "verdict": verdict(minimal, truth, methods, results.interval_name),
@@ -97,8 +101,8 @@ def table(results: Results, classifier: str) -> dict:
 def minimal_columns(results: Results, classifier: str) -> list[Column]:
     """Validity for the classifier and for others, closeness, and realism by what the number of images allows."""
     found = []
-    for metric, measure in MINIMAL.items():
-        columns = columns_of(results, classifier, metric, measure)
+    for metric in HEADLINE:
+        columns = columns_of(results, classifier, metric)
         found += [column for column in columns if column.definition != "paper"]
     numbers = [row["n"] for column in found for row in column.rows.values() if row["n"] is not None]
     unwanted = "kernel_distance" if numbers and min(numbers) >= ENOUGH_FOR_FRECHET else "frechet_distance"
@@ -106,18 +110,18 @@ def minimal_columns(results: Results, classifier: str) -> list[Column]:
 
 
 def everything(results: Results, classifier: str, methods: list[str]) -> dict:
-    """All other measures, one in each line, by both definitions where the published one is another."""
+    """All measures but those against the truth, one in each line, by both definitions where there are two."""
     shown = [*methods, *CONTROLS]
     lines = []
-    for metric, measure in MORE.items():
-        for column in columns_of(results, classifier, metric, measure):
+    for metric in (each for each in MEASURES if each not in TRUTH):
+        for column in columns_of(results, classifier, metric):
             own = column.among(methods)
             cells = [cell(own, name) if name in methods else plain(column, name) for name in shown]
             lines.append({**header(column), "definition": column.definition, "cells": cells})
     return {
         "methods": shown,
         "lines": lines,
-        "meanings": [MORE[metric] for metric in dict.fromkeys(line["metric"] for line in lines)],
+        "meanings": [MEASURES[metric] for metric in dict.fromkeys(line["metric"] for line in lines)],
     }
 
 
@@ -174,7 +178,7 @@ def untrained_cell(results: Results, classifier: str, column: Column, method: st
     metric, judge = column.metric, column.about
     if metric == "target_accuracy":
         metric, judge = "oracle_target_accuracy", classifier
-    for own in columns_of(results, UNTRAINED, metric, column.measure):
+    for own in columns_of(results, UNTRAINED, metric):
         if own.about == judge and own.definition == column.definition:
             return plain(own, method)
     return None

@@ -6,69 +6,13 @@ A method is said to find something only where it beats all controls.
 from collections.abc import Iterator
 
 from pipeline.metrics.control_maps import CEILING, CENTRED, CONTROLS, OTHER, RANDOM
-from pipeline.report.columns import Column, Measure, cell, figures, header
+from pipeline.metrics.names import measures
+from pipeline.report.columns import Column, cell, figures, header
 from pipeline.report.numbers import count, decimal, listing, percent
 from pipeline.report.results import Results
 from pipeline.report.truth import dependence
 
-MEASURES = {
-    "truth_mass": Measure(
-        "share of mass",
-        "higher",
-        "how much of what the map marks, its values above 0 added up, lies on the pixels whose change flips the"
-        " decision; a map of one value everywhere has the share of these pixels",
-    ),
-    "truth_average_precision": Measure(
-        "average precision",
-        "higher",
-        "how pure the top of the map is: the share of pixels that matter, averaged from the highest pixel down;"
-        " guessing gives the share of pixels that matter",
-    ),
-    "pointing_game": Measure(
-        "pointing game", "higher", "the share of images in which the highest pixel of the map is one that matters"
-    ),
-    "removal_auc": Measure(
-        "removal AUC",
-        "lower",
-        "how sure the classifier stays while the highest pixels are filled in first; the in-fill stands in brackets,"
-        " and a method that fills in the same itself is not judged by it",
-    ),
-    "keeping_auc": Measure(
-        "keeping AUC",
-        "higher",
-        "how sure the classifier stays while the lowest pixels are filled in first; the in-fill stands in brackets,"
-        " and a method that fills in the same itself is not judged by it",
-    ),
-    "truth_auroc": Measure(
-        "truth AUROC",
-        "higher",
-        "the chance that a pixel whose change flips the decision stands higher in the map than one that does not;"
-        " guessing gives 0.5. Most pixels lie far from those that matter, so that a map which leaves out the margins"
-        " comes near 1",
-    ),
-    "truth_auroc_fillable": Measure(
-        "truth AUROC, fillable",
-        "higher",
-        "the same over the images where filling in exactly the pixels that matter changes the decision: elsewhere a"
-        " method that fills in cannot find them",
-    ),
-    "localisation_error": Measure(
-        "localisation error",
-        "lower",
-        "the share of images in which the box around the salient region overlaps no true box by more than half; the"
-        " region is what lies above the mean of the map, far more than a small part, so maps that spread fail",
-    ),
-    "localisation_error_tuned": Measure(
-        "localisation error, tuned",
-        "lower",
-        "the same with the threshold that makes the fewest errors on the other half of the images",
-    ),
-    "saliency_metric": Measure(
-        "saliency metric",
-        "lower",
-        "how small a box around the salient region can be with the classifier still sure of the image cut to it",
-    ),
-}
+MEASURES = measures("saliency")
 HEADLINE = ("truth_mass", "truth_average_precision", "pointing_game", "removal_auc", "keeping_auc")
 """What the answer is given by; the others stand in the table of all measures."""
 YARDSTICKS = {

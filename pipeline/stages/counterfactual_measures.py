@@ -1,6 +1,5 @@
 """What can be said of each counterfactual by itself: every measure of the package, applied to rows."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.metrics import validity
 from pipeline.metrics.attributes import attributes_changed, label_variation
-from pipeline.metrics.closeness import distance, sparsity
+from pipeline.metrics.closeness import ORDERS, distance, sparsity
 from pipeline.metrics.cout import cout, transitions
 from pipeline.metrics.features import features_of
 from pipeline.metrics.perceptual import perceptual_distance
@@ -23,10 +22,9 @@ from pipeline.metrics.truth_concepts import (
     truth_precision,
     truth_recall,
 )
-from pipeline.metrics.truth_maps import Scored
+from pipeline.metrics.truth_maps import Scored, among, everything
 from pipeline.stages.counterfactual_rows import Evidence, Made
 
-ORDERS = {"l1": 1.0, "l1.5": 1.5, "l2": 2.0, "linf": math.inf}
 BATCH = 64  # images that go through a network at once
 
 NO_ANSWER = "{judge} gave no answer about the counterfactual or its source"
@@ -108,17 +106,6 @@ class Batch:
     @property
     def source_rows(self) -> list[str]:
         return [row.image_id for row in self.made]
-
-
-def everything(values: np.ndarray | torch.Tensor) -> Scored:
-    """All values count."""
-    values = np.asarray(values, np.float64)
-    return Scored(values, np.ones(len(values), bool))
-
-
-def among(values: np.ndarray, scored: np.ndarray) -> Scored:
-    """The values of some rows; the others have 0, which must not be used."""
-    return Scored(np.where(scored, values, 0.0), scored)
 
 
 def measure(

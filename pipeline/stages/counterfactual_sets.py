@@ -1,24 +1,21 @@
 """What can be said of the counterfactuals of a method taken together: realism, and the published set-wise numbers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pipeline.metrics.attributes import correlation_difference
-from pipeline.metrics.closeness import in_published_units
+from pipeline.metrics.closeness import ORDERS, in_published_units
 from pipeline.metrics.features import features_of
+from pipeline.metrics.over_targets import SMALLEST_SET, Compute, averaged
 from pipeline.metrics.realism import frechet_distance, kernel_estimate, split_frechet_distance, wrapped_bytes
 from pipeline.metrics.statistics import Estimate, bootstrap_statistic
-from pipeline.stages.counterfactual_measures import BATCH, ORDERS, Batch, Found, Networks
+from pipeline.stages.counterfactual_measures import BATCH, Batch, Found, Networks
 from pipeline.stages.counterfactual_rows import Evidence, Made
 
 PUBLISHED_ORDERS = ("l1", "l1.5", "l2")
-TOO_FEW = "a distance of sets needs two images on each side, counterfactuals and real images of their target"
-SMALLEST_SET = 2
-
-Compute = Callable[[np.ndarray, np.ndarray], tuple[float, float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -149,24 +146,6 @@ def realism(
         yield OfSet("split_frechet_distance", split, definition="paper", network=network)
 
 
-def averaged(sets: Sequence[Sequence[np.ndarray]], compute: Compute) -> tuple[Estimate | None, str | None]:
-    """The mean of a distance over pairs of sets, weighted by the images of the second of each; or why there is none.
-
-    Its interval is that of independent errors; none where one of the pairs has none.
-    """
-    if any(len(each) < SMALLEST_SET for pair in sets for each in pair):
-        return None, TOO_FEW
-    weights = np.array([len(made) for _, made in sets], float)
-    found = [compute(*pair) for pair in sets]
-    value = float(np.average([each[0] for each in found], weights=weights))
-    number, low, high = int(weights.sum()), None, None
-    if all(each[1] is not None for each in found):
-        reaches = [(high - low) / 2 for _, low, high in found]
-        reach = np.linalg.norm(reaches * weights / number)
-        low, high = float(value - reach), float(value + reach)
-    return Estimate(value, low, high, number), None
-
-
 def attributes(
     kept: Kept,
     rows: np.ndarray,
@@ -193,14 +172,3 @@ def attributes(
         **resampling,
     )
     yield OfSet("correlation_difference", found, judge=reader)
-
-
-def label_correlations(labels: Sequence[Mapping[str, int | None]], task: str) -> dict[str, float]:
-    """The correlation of each label with that of the task, over the images that have both; 0 where one never varies."""
-    found = {}
-    for concept in dict.fromkeys(name for row in labels for name in row):
-        both = [(row[concept], row[task]) for row in labels if None not in (row.get(concept), row.get(task))]
-        first, second = np.array(both, float).reshape(-1, 2).T
-        varies = len(both) > 1 and first.std() > 0 and second.std() > 0
-        found[concept] = float(np.corrcoef(first, second)[0, 1]) if varies else float(concept == task)
-    return found

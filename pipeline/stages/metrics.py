@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeline.errors import UserError, nearest
 from pipeline.metrics.control_maps import CONTROLS
+from pipeline.metrics.names import METRICS, over_rows
 from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import Estimate, bootstrap_mean, share
 from pipeline.stages.common import job, provenance
-from pipeline.stages.summaries import SUMMARIES
 from pipeline.tables import iterate_table, row_id, write_table
 
 Unit = tuple[str, str | None]  # an image, and the target of its counterfactual
@@ -71,9 +71,9 @@ def read_groups(scores: list[Path]) -> tuple[dict[tuple, Values], dict[tuple, Co
 
 def check_metric(metric: str) -> None:
     """Raise UserError for a metric that nothing says how to summarise."""
-    if metric not in SUMMARIES:
-        close = nearest(metric, SUMMARIES)
-        hint = f"did you mean '{close}'?" if close else "pipeline/stages/summaries.py lists those that there are."
+    if metric not in METRICS:
+        close = nearest(metric, METRICS)
+        hint = f"did you mean '{close}'?" if close else "pipeline/metrics/names.py lists those that there are."
         raise UserError(f"the scores hold the metric '{metric}', which there is not; {hint}")
 
 
@@ -117,10 +117,10 @@ def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
         named = dict(zip(NAMES, names, strict=True))
         contender = named.pop("method"), named.pop("control")
         detailed = family == "counterfactuals" and (named["source_class"] is not None or named["concept"] is not None)
-        if any(contender) and not detailed and SUMMARIES[metric].better is not None:
+        if any(contender) and not detailed and METRICS[metric].better is not None:
             of_methods.setdefault((family, metric, *named.items()), {})[contender] = values
     for (family, metric, *named), methods in of_methods.items():
-        name, _, better = SUMMARIES[metric]
+        name, better = over_rows(metric), METRICS[metric].better
         sampling = {"seed": options["seed"], "samples": options["bootstrap"], "confidence": options["confidence"]}
         sampling["purpose"] = row_id(family, metric, *dict(named).values())
         for first, second in contests(methods):
@@ -158,7 +158,7 @@ def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) 
         yield summary(key, values, options)
     for status, number in missing.items():
         family, metric, *names = key
-        name = SUMMARIES[metric].metric
+        name = over_rows(metric)
         total = sum(map(len, values.values())) + missing.total()
         reason = f"{number} of {total} rows {'failed' if status == 'failed' else 'have no score'}"
         named, nothing = dict(zip(NAMES, names, strict=True)), Estimate(None, None, None, number)
@@ -168,17 +168,17 @@ def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) 
 def summary(key: tuple, values: Values, options: dict) -> dict:
     """The row of the metrics table for one group of scores."""
     family, metric, *names = key
-    name, kind, better = SUMMARIES[metric]
-    estimate = summarise(by_image(values), kind, row_id(*key), options)
-    return metric_row(family, name, dict(zip(NAMES, names, strict=True)), estimate, better)
+    known = METRICS[metric]
+    estimate = summarise(by_image(values), known.summary, row_id(*key), options)
+    return metric_row(family, over_rows(metric), dict(zip(NAMES, names, strict=True)), estimate, known.better)
 
 
 def row_of_set(row: dict) -> dict:
     """The row of the metrics table for a value about a set of images, or for one that is missing."""
-    name, _, better = SUMMARIES[row["metric"]]
-    names = {name: row[name] for name in NAMES}
+    metric, names = row["metric"], {name: row[name] for name in NAMES}
+    better, told = METRICS[metric].better, {"status": row["status"], "reason": row["reason"]}
     estimate = Estimate(row["value"], row["ci_low"], row["ci_high"], row["n"])
-    return metric_row(row["family"], name, names, estimate, better, status=row["status"], reason=row["reason"])
+    return metric_row(row["family"], over_rows(metric), names, estimate, better, **told)
 
 
 def metric_row(
@@ -207,7 +207,7 @@ def metric_row(
     }
 
 
-def summarise(values: np.ndarray, kind: str, purpose: str, options: dict) -> Estimate:
+def summarise(values: np.ndarray, kind: str | None, purpose: str, options: dict) -> Estimate:
     """A share of ones, or a mean; shares of an image over several targets or samples are averaged like any number."""
     if kind == "share" and np.isin(values, (0, 1)).all():
         return share(values, options["confidence"])

@@ -16,15 +16,17 @@ from pipeline.device import pick_device, place
 from pipeline.explain.pairs import class_number
 from pipeline.fingerprint import canonical_json
 from pipeline.images import decode_png, to_tensor
+from pipeline.metrics.attributes import label_correlations
 from pipeline.metrics.diversity import diversity
 from pipeline.metrics.features import SmallPixels, features_of
 from pipeline.metrics.networks import AS_PUBLISHED
 from pipeline.metrics.networks.load import load_measuring
+from pipeline.metrics.truth_maps import everything
 from pipeline.progress import bar
 from pipeline.stages.common import job, provenance, read_weights
-from pipeline.stages.counterfactual_measures import BATCH, Batch, Found, Networks, everything, measure
+from pipeline.stages.counterfactual_measures import BATCH, Batch, Found, Networks, measure
 from pipeline.stages.counterfactual_rows import Evidence, Made, add_controls, in_chunks, read_evidence, read_made
-from pipeline.stages.counterfactual_sets import Kept, OfSet, label_correlations, measure_set
+from pipeline.stages.counterfactual_sets import Kept, OfSet, measure_set
 from pipeline.tables import TableWriter, read_table, row_id
 
 AT_ONCE = 256  # rows whose pictures are in memory together

@@ -9,49 +9,24 @@ import numpy as np
 import torch
 
 from pipeline.classifiers.load import load_classifier
-from pipeline.classifiers.wrap import Classifier
 from pipeline.device import pick_device, place
 from pipeline.images import decode_mask, to_tensor
 from pipeline.infill import load_infill
-from pipeline.infill.masked import masked_logits
 from pipeline.metrics import flipping
-from pipeline.metrics.control_maps import (
-    CEILING,
-    CENTRED,
-    OTHER,
-    PURPOSE,
-    RANDOM,
-    centred_maps,
-    other_images,
-    random_maps,
-)
-from pipeline.metrics.localisation import localisation_error, salient_boxes, tuned_alpha
-from pipeline.metrics.saliency_metric import saliency_metric
-from pipeline.metrics.truth_maps import (
-    Scored,
-    part_coverage,
-    pointing_game,
-    positive_pixels,
-    truth_auroc,
-    truth_average_precision,
-    truth_mass,
-)
+from pipeline.metrics.control_maps import CENTRED, RANDOM, contenders
+from pipeline.metrics.localisation import tight_boxes
+from pipeline.metrics.map_scores import NO_FLIP, Explained, Found, measure, truth_fill_flips
+from pipeline.metrics.truth_maps import part_coverage, positive_pixels
 from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.stages.common import job, provenance, read_weights
 from pipeline.tables import TableWriter, read_table, row_id, unpack
 
-NOT_FILLABLE = "filling in exactly the true parts does not change this decision"
-NO_MASS = "the map has no value above 0"
-NO_FLIP = "no intervention flips this decision, or its parts are the whole image"
-FLAT = "filling in the whole image hardly changes the decision"
-NO_BOX = "the image has no box"
 NO_PART = "no pixel of the image shows the concept"
-RULE, ALPHA = "mean", 1.0  # pixels above the map's own mean, as in the fixed-threshold protocol
+ASKED = (None, RANDOM, CENTRED)
+"""What the classifier is asked about; of the other controls its answers say little, and cost as much."""
 
 Row = dict[str, Any]
-Found = tuple[str, str | None, Scored, str | np.ndarray]
-"""A metric, the in-fill it is by, the scores of all images, and why some have none, for all or for each."""
 
 
 def score_saliency(
@@ -79,31 +54,29 @@ def score_saliency(
         with account.clock("load"):
             judged = place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]), device)
         judged.register_forward_hook(lambda network, inputs, logits: account.clock.count(len(logits)))
-        pixels = to_tensor([row["image"] for row in rows]).to(device)
-        size = tuple(pixels.shape[-2:])
         inputs = {"images": images, "saliency": saliency, "scores": [truth]}
         weights = read_weights([identity] if identity else [])
         told = provenance("score_saliency", chosen, code, inputs, weights=weights)
-        targets = torch.tensor([next(iter(maps.values()))[image_id][1] for image_id in image_ids], device=device)
-        positives = known_positives(rows, flips)
+        targets = [next(iter(maps.values()))[image_id][1] for image_id in image_ids]
+        explained = explained_images(rows, targets, flips, Noise(chosen["seed"], image_ids, flipping.PURPOSE), device)
+        infills, first = {name: load_infill(name) for name in chosen["infills"]}, chosen["infills"][0]
         with account.clock("compute"):
-            filled = None if positives is None else truth_fill_flips(judged, pixels, positives, image_ids, chosen)
+            filled = truth_fill_flips(judged, explained, infills[first])
+        made = ((method, np.stack([own[image_id][0] for image_id in image_ids])) for method, own in maps.items())
+        beside = {"size": explained.size, "positives": explained.positives, "seed": chosen["seed"]}
         with TableWriter(scores, "scores", told) as table, bar(f"score {classifier}", len(maps)) as progress:
-            for method, control, drawn in contenders(maps, positives, size, chosen["seed"]):
+            for method, control, drawn in contenders(made, image_ids, **beside):
                 names = {"classifier": classifier, "method": method, "control": control}
+                asked = judged if control in ASKED else None
                 with account.clock("compute"):
-                    boxes = salient_boxes(drawn, size, rule=RULE, alpha=ALPHA, largest_component=True)
-                    found = [*truth_scores(drawn, positives, filled), *box_scores(drawn, boxes, rows, positives, size)]
-                    if control in (None, RANDOM, CENTRED):
-                        found += saliency_metric_scores(boxes, judged, pixels, targets)
-                        found += flipping_scores(drawn, judged, pixels, targets, image_ids, chosen)
-                for metric, infill, scored, reason in found:
-                    table.extend(score_rows(metric, infill, scored, reason, names, image_ids))
+                    found = list(measure(drawn, explained, filled, asked, infills))
+                for each in found:
+                    table.extend(score_rows(each, names, image_ids))
                 table.extend(list(coverage_rows(drawn, rows, flips, names)))
                 progress.advance(control is None)
             if filled is not None:
-                first, names = chosen["infills"][0], {"classifier": classifier}
-                table.extend(score_rows("truth_fill_flips", first, filled, NO_FLIP, names, image_ids))
+                found = Found("truth_fill_flips", filled, NO_FLIP, first)
+                table.extend(score_rows(found, {"classifier": classifier}, image_ids))
             account.rows = table.rows
 
 
@@ -122,25 +95,6 @@ def read_maps(paths: list[Path], classifier: str) -> dict[str, dict[str, tuple[n
     }
 
 
-def contenders(
-    maps: dict[str, dict[str, tuple[np.ndarray, int]]], positives: np.ndarray | None, size: tuple[int, int], seed: int
-) -> Iterator[tuple[str | None, str | None, np.ndarray]]:
-    """Method, control and maps (N, h, w) of all that is scored: what methods drew, then what stands in their place.
-
-    Another image's map is a control of its method; the others are of none.
-    """
-    image_ids = list(next(iter(maps.values())))
-    for method, of_method in maps.items():
-        drawn = np.stack([of_method[image_id][0] for image_id in image_ids])
-        yield method, None, drawn
-        if len(image_ids) > 1:
-            yield method, OTHER, drawn[other_images(image_ids)]
-    yield None, RANDOM, random_maps(Noise(seed, image_ids, PURPOSE), size)
-    yield None, CENTRED, centred_maps(len(image_ids), size)
-    if positives is not None:
-        yield None, CEILING, positives.astype(np.float32)
-
-
 def read_images(paths: list[Path], image_ids: list[str]) -> list[Row]:
     columns = ["row_id", "image", "parts", "boxes"]
     return read_table(paths, "images", columns, row_ids=image_ids).to_pylist()
@@ -156,6 +110,15 @@ def read_flips(truth: Path, classifier: str) -> dict[str, dict[str, bool]]:
     return flips
 
 
+def explained_images(
+    rows: list[Row], targets: list[int], flips: dict[str, dict[str, bool]], noise: Noise, device: torch.device
+) -> Explained:
+    """The images of the maps, on a device, with the pixels that matter and their boxes, as far as these are known."""
+    pixels = to_tensor([row["image"] for row in rows]).to(device)
+    positives = known_positives(rows, flips)
+    return Explained(pixels, torch.tensor(targets, device=device), positives, true_boxes(rows, positives), noise)
+
+
 def known_positives(rows: list[Row], flips: dict[str, dict[str, bool]]) -> np.ndarray | None:
     """The pixels (N, H, W) that the decision truly depends on; None where the truth is not known."""
     if not flips:
@@ -164,17 +127,11 @@ def known_positives(rows: list[Row], flips: dict[str, dict[str, bool]]) -> np.nd
     return np.stack([positive_pixels(of_row, flips[row["row_id"]]) for of_row, row in zip(parts, rows, strict=True)])
 
 
-def truth_scores(maps: np.ndarray, positives: np.ndarray | None, filled: Scored | None) -> Iterator[Found]:
-    """The scores against the truth; the area also over the images where filling in exactly the truth flips it."""
-    if positives is None or filled is None:
-        return
-    area = truth_auroc(maps, positives)
-    yield "truth_mass", None, truth_mass(maps, positives), np.where(area.scored, NO_MASS, NO_FLIP)
-    yield "truth_auroc", None, area, NO_FLIP
-    fillable = area.scored & filled.scored & (filled.values == 1)
-    yield "truth_auroc_fillable", None, Scored(np.where(fillable, area.values, 0.0), fillable), NOT_FILLABLE
-    yield "truth_average_precision", None, truth_average_precision(maps, positives), NO_FLIP
-    yield "pointing_game", None, pointing_game(maps, positives), NO_FLIP
+def true_boxes(rows: list[Row], positives: np.ndarray | None) -> list[np.ndarray]:
+    """The boxes (B, 4) of each image: of the pixels that matter, or those of its objects where these are not known."""
+    if positives is not None:
+        return [tight_boxes(mask) for mask in positives]
+    return [np.array([[box[edge] for edge in ("x0", "y0", "x1", "y1")] for box in row["boxes"] or []]) for row in rows]
 
 
 def coverage_rows(
@@ -207,104 +164,19 @@ def coverage_rows(
             }
 
 
-def box_scores(
-    maps: np.ndarray, marked: np.ndarray, rows: list[Row], positives: np.ndarray | None, size: tuple[int, int]
-) -> Iterator[Found]:
-    """Localisation by the tight box (N, 4) of each map's largest region, in images of `size`."""
-    if positives is not None:
-        truth = [tight_boxes(mask) for mask in positives]
-    else:
-        truth = [
-            np.array([[box[edge] for edge in ("x0", "y0", "x1", "y1")] for box in row["boxes"] or []]) for row in rows
-        ]
-    if any(len(boxes) for boxes in truth):
-        yield "localisation_error", None, localisation_error(marked, truth), NO_BOX
-        yield "localisation_error_tuned", None, localisation_error(tuned_boxes(maps, truth, size), truth), NO_BOX
-
-
-def saliency_metric_scores(
-    marked: np.ndarray, classifier: Classifier, images: torch.Tensor, targets: torch.Tensor
-) -> Iterator[Found]:
-    """The saliency metric of the images cut to their boxes (N, 4)."""
-    values = np.asarray(saliency_metric(classifier, images, targets, marked))
-    yield "saliency_metric", None, Scored(values, np.isfinite(values)), "not finite"
-
-
-def tuned_boxes(maps: np.ndarray, truth: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """Boxes (N, 4) by the threshold with the fewest errors on the other half of the images (every second one)."""
-    boxes = salient_boxes(maps, size, rule=RULE, alpha=ALPHA, largest_component=True)
-    for half in (0, 1):
-        others = [index for index in range(1 - half, len(maps), 2) if len(truth[index])]
-        if others:
-            held_out = [truth[index] for index in others]
-            alpha = tuned_alpha(maps[others], held_out, size, rule=RULE, largest_component=True)
-            boxes[half::2] = salient_boxes(maps[half::2], size, rule=RULE, alpha=alpha, largest_component=True)
-    return boxes
-
-
-def tight_boxes(mask: np.ndarray) -> np.ndarray:
-    """The boxes (B, 4) of the connected regions of a mask (H, W), as x0, y0, x1, y1."""
-    from scipy.ndimage import find_objects, label
-
-    regions = find_objects(label(mask)[0])
-    boxes = [[across.start, down.start, across.stop, down.stop] for down, across in regions]
-    return np.array(boxes, float).reshape(-1, 4)
-
-
-def flipping_scores(
-    maps: np.ndarray,
-    classifier: Classifier,
-    images: torch.Tensor,
-    targets: torch.Tensor,
-    image_ids: list[str],
-    options: Row,
-) -> Iterator[Found]:
-    """Areas under the curves of removing and of keeping, for each in-filler of the evaluation."""
-    for name in options["infills"]:
-        noise = Noise(options["seed"], image_ids, flipping.PURPOSE).to(images.device)
-        curves = flipping.flipping_curves(classifier, images, targets, maps, infill=load_infill(name), noise=noise)
-        yield "removal_auc", name, flipping.removal_auc(curves), FLAT
-        yield "keeping_auc", name, flipping.keeping_auc(curves), FLAT
-
-
-def truth_fill_flips(
-    classifier: Classifier,
-    images: torch.Tensor,
-    positives: np.ndarray,
-    image_ids: list[str],
-    options: Row,
-) -> Scored:
-    """Whether filling in exactly the true parts changes the decision: only there can in-filling find them."""
-    keep = torch.from_numpy(np.stack([np.ones_like(positives), ~positives], axis=1))
-    noise = Noise(options["seed"], image_ids, flipping.PURPOSE)
-    infill = load_infill(options["infills"][0])
-    logits = masked_logits(
-        classifier, images, lambda image, mask: keep[image, mask][:, None], 2, infill=infill, noise=noise, batch_size=64
-    )
-    whole, filled = logits.argmax(2).unbind(1)
-    return Scored((whole != filled).numpy().astype(float), positives.any((1, 2)))
-
-
-def score_rows(
-    metric: str,
-    infill: str | None,
-    scored: Scored,
-    reason: str | np.ndarray,
-    names: dict[str, str | None],
-    image_ids: list[str],
-) -> list[Row]:
-    reasons = np.broadcast_to(reason, len(image_ids)).tolist()
+def score_rows(found: Found, names: dict[str, str | None], image_ids: list[str]) -> list[Row]:
+    reasons = np.broadcast_to(found.reason, len(image_ids)).tolist()
     return [
         {
-            "row_id": row_id(metric, *names.values(), infill, image_id),
+            "row_id": row_id(found.metric, *names.values(), found.infill, image_id),
             "status": "ok" if known else "unscored",
             "reason": None if known else why,
             "family": "saliency",
             "image_id": image_id,
             **names,
-            "metric": metric,
-            "infill": infill,
+            "metric": found.metric,
+            "infill": found.infill,
             "value": float(value) if known else None,
         }
-        for image_id, value, known, why in zip(image_ids, scored.values, scored.scored, reasons, strict=True)
+        for image_id, value, known, why in zip(image_ids, *found.values, reasons, strict=True)
     ]

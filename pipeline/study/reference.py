@@ -1,13 +1,18 @@
-"""python -m pipeline.study.reference: write docs/reference.md and docs/study.schema.json from the study's sections."""
+"""python -m pipeline.study.reference: write what the documentation takes from the code.
+
+docs/reference.md and docs/study.schema.json from the sections of a study, the tables of docs/metrics.md from METRICS.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from pipeline.metrics.names import METRICS, Metric, over_rows
 from pipeline.study import Study
 from pipeline.study.chapters import CHAPTERS, INTRODUCTION, Chapter
 from pipeline.study.schema import SectionSchema, study_schema
@@ -15,6 +20,9 @@ from pipeline.study.section import Section
 from pipeline.study.words import Node, Voice, plain, section_name, words
 
 DOCS = Path("docs")
+METRICS_PAGE = DOCS / "metrics.md"
+MARKED = re.compile(r"(<!-- metrics: (\w+)(?:, (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+"""Where a table of metrics stands, by their family and question."""
 
 
 def reference(chapters: tuple[Chapter, ...] = CHAPTERS) -> str:
@@ -123,10 +131,39 @@ def schema_text() -> str:
     return json.dumps(study_schema(Study), indent=2, ensure_ascii=False) + "\n"
 
 
+def metrics_page(page: str) -> str:
+    """The page on metrics, in Markdown, with every marked table written anew."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{metrics_table(found[2], found[3])}\n\n{found[4]}", page)
+
+
+def metrics_table(family: str, question: str | None) -> str:
+    """What METRICS says of a family, or of one of its questions. Raises LookupError where there is no such metric."""
+    asked = {name: metric for name, metric in METRICS.items() if (metric.family, metric.question) == (family, question)}
+    if not asked:
+        raise LookupError(f"no metric of {family} answers the question {question}; mark a table of others.")
+    lines = ["| metric | values | better | over rows | what it is |", "|---|---|---|---|---|"]
+    return "\n".join([*lines, *(metric_line(name, metric) for name, metric in asked.items())])
+
+
+def metric_line(name: str, metric: Metric) -> str:
+    """The line of a metric, by its name over rows, with the one in the scores if that is another."""
+    called = f"`{over_rows(name)}`" + (f" (`{name}` in the scores)" if metric.name else "")
+    meaning = " ".join(
+        [
+            f"**{metric.label}**: {metric.meaning}.",
+            *([metric.details] if metric.details else []),
+            *([f"`paper`: {metric.paper}."] if metric.paper else []),
+        ]
+    )
+    cells = [called, metric.values, metric.better or "", metric.summary or "of the set", meaning]
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
+
+
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
     (DOCS / "reference.md").write_text(reference(), encoding="utf-8")
     (DOCS / "study.schema.json").write_text(schema_text(), encoding="utf-8")
+    METRICS_PAGE.write_text(metrics_page(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

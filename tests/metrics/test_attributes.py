@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from pipeline.metrics.attributes import attributes_changed, correlation_difference, label_variation
+from pipeline.metrics.attributes import attributes_changed, correlation_difference, label_correlations, label_variation
 
 BEFORE = np.array([[0, 0, 1], [0, 1, 1], [0, 0, 1], [1, 1, 1]])
 
@@ -43,3 +43,8 @@ def test_label_variation_is_the_jensen_shannon_divergence_in_bits():
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match="same images and attributes"):
         attributes_changed(BEFORE, BEFORE[:2])
+
+
+def test_labels_go_together_as_far_as_the_images_with_both_say():
+    labels = [{"smile": 0, "hat": 1, "beard": 0}, {"smile": 1, "hat": 0, "beard": 0}, {"smile": 1, "hat": None}]
+    assert label_correlations(labels, "smile") == pytest.approx({"smile": 1.0, "hat": -1.0, "beard": 0.0})

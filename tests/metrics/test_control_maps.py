@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from pipeline.metrics.control_maps import WIDTH, centred_maps, other_images, random_maps
+from pipeline.metrics.control_maps import (
+    CENTRED,
+    OTHER,
+    RANDOM,
+    WIDTH,
+    centred_maps,
+    contenders,
+    other_images,
+    random_maps,
+)
 from pipeline.noise import Noise
 
 
@@ -22,3 +31,12 @@ def test_random_maps_depend_on_the_image_alone():
 def test_the_other_image_is_the_next_by_id_whatever_the_order():
     assert other_images(["a", "b", "c"]).tolist() == [1, 2, 0]
     assert other_images(["c", "a", "b"]).tolist() == [1, 2, 0]
+
+
+def test_the_next_image_by_id_lends_its_map_and_alone_there_is_none():
+    made = [("fido", np.array([2.0, 1.0, 3.0]).reshape(3, 1, 1))]
+    found = contenders(made, ["b", "a", "c"], None, (1, 1), 1)
+    drawn = {(method, control): maps.ravel().tolist() for method, control, maps in found}
+    assert drawn["fido", None] == [2, 1, 3] and drawn["fido", OTHER] == [3, 2, 1]
+    alone = contenders([("fido", np.ones((1, 1, 1)))], ["a"], None, (1, 1), 1)
+    assert [control for _, control, _ in alone] == [None, RANDOM, CENTRED]

@@ -4,13 +4,16 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.metrics.localisation import (
     GRIDS,
+    fixed_boxes,
     largest,
     localisation_error,
     overlaps,
     salient_boxes,
     survivors,
     tight_box,
+    tight_boxes,
     tuned_alpha,
+    tuned_boxes,
 )
 
 RAMP = np.array([[0.0, 1.0, 2.0, 3.0, 4.0]])
@@ -120,3 +123,21 @@ def test_a_rule_that_there_is_not_is_answered_with_the_nearest():
         salient_boxes(np.ones((1, 2, 2)), (2, 2), rule="energie", alpha=0.5)
     with pytest.raises(UserError, match="none of the held-out images has a box"):
         tuned_alpha(np.ones((1, 2, 2)), [np.zeros((0, 4))], (2, 2), rule="mean")
+
+
+def test_a_tuned_threshold_is_chosen_on_the_other_half_of_the_images():
+    peak = np.zeros((12, 12))
+    peak[2:5, 2:5] = 1.0
+    peak[2, 5:11] = 0.6  # a faint arm that the fixed threshold takes in
+    boxes = [np.array([[2, 2, 5, 5]])] * 4
+    tuned = tuned_boxes(np.stack([peak] * 4), boxes, (12, 12))
+    fixed = fixed_boxes(np.stack([peak] * 4), (12, 12))
+    assert (localisation_error(tuned, boxes).values == 0).all()
+    assert (localisation_error(fixed, boxes).values == 1).all()
+
+
+def test_each_connected_region_of_a_mask_has_a_tight_box():
+    mask = np.zeros((4, 6), bool)
+    mask[0:2, 1:3] = mask[3, 4:6] = True
+    assert tight_boxes(mask).tolist() == [[1, 0, 3, 2], [4, 3, 6, 4]]
+    assert tight_boxes(np.zeros((4, 6), bool)).shape == (0, 4)

@@ -52,6 +52,13 @@ def test_few_images_are_held_against_real_ones_by_the_kernel_distance(made_study
     assert "Fréchet distance" in head and "kernel distance" not in head
 
 
+def test_all_measures_are_listed_with_what_each_definition_says(made_study):
+    found = section(made_study.build(), "counterfactuals").split("<b>All measures</b>")[1].split("</details>")[0]
+    named = [re.match(r"[^\N{UPWARDS ARROW}\N{DOWNWARDS ARROW}]+", row)[0].strip() for row in rows_of(found)]
+    assert named == ["target accuracy", "oracle target accuracy", "Fréchet distance", "kernel distance"]
+    assert "biased upwards below 2,048 images; as published, from their own images, where leaving" in words(found)
+
+
 def test_an_oracle_that_steered_what_it_judges_is_named(made_study):
     said = words(section(made_study.build(), "counterfactuals"))
     assert "smile-vit helped to make what it judges, as the robust side of the cone" in said

@@ -4,9 +4,8 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.images import decode_mask, encode_mask
 from pipeline.metrics.control_maps import CEILING, CENTRED, OTHER, RANDOM
-from pipeline.metrics.localisation import localisation_error, salient_boxes
-from pipeline.metrics.truth_maps import Scored
-from pipeline.stages.score_saliency import NO_FLIP, NO_MASS, contenders, coverage_rows, truth_scores, tuned_boxes
+from pipeline.metrics.names import METRICS
+from pipeline.stages.score_saliency import coverage_rows
 from pipeline.tables import unpack, write_table
 
 METHODS = {
@@ -205,35 +204,6 @@ def test_controls_and_the_truth_itself_are_scored_beside_the_methods(explained):
     assert found[None, CEILING] == pytest.approx([1.0, 1.0])
     # The method `random` draws what the control draws.
     assert found[None, RANDOM] == found["random", None]
+    assert {row["metric"] for row in rows} == {name for name, known in METRICS.items() if known.family == "saliency"}
     curves = {row["control"] for row in rows if row["metric"] == "removal_auc"}
     assert curves == {None, RANDOM, CENTRED}
-
-
-def test_the_next_image_by_id_lends_its_map_and_alone_there_is_none():
-    maps = {"fido": {name: (np.full((1, 1), value), 0) for name, value in {"b": 2.0, "a": 1.0, "c": 3.0}.items()}}
-    found = {(method, control): drawn.ravel().tolist() for method, control, drawn in contenders(maps, None, (1, 1), 1)}
-    assert found["fido", None] == [2, 1, 3] and found["fido", OTHER] == [3, 2, 1]
-    alone = {"fido": {"a": (np.ones((1, 1)), 0)}}
-    assert [control for _, control, _ in contenders(alone, None, (1, 1), 1)] == [None, RANDOM, CENTRED]
-
-
-def test_a_map_without_mass_is_told_from_an_image_that_nothing_flips():
-    positives = np.array([[[1, 0]], [[1, 0]], [[0, 0]]], bool)
-    maps = np.array([[[3.0, 1.0]], [[-1.0, 0.0]], [[1.0, 1.0]]])
-    filled = Scored(np.zeros(3), np.ones(3, bool))
-    found = {metric: (scored, reason) for metric, _, scored, reason in truth_scores(maps, positives, filled)}
-    scored, reasons = found["truth_mass"]
-    assert scored.values.tolist() == [0.75, 0, 0] and scored.scored.tolist() == [True, False, False]
-    assert reasons[1:].tolist() == [NO_MASS, NO_FLIP]
-    assert found["pointing_game"][0].scored.tolist() == [True, True, False]
-
-
-def test_a_tuned_threshold_is_chosen_on_the_other_half_of_the_images():
-    peak = np.zeros((12, 12))
-    peak[2:5, 2:5] = 1.0
-    peak[2, 5:11] = 0.6  # a faint arm that the fixed threshold takes in
-    boxes = [np.array([[2, 2, 5, 5]])] * 4
-    tuned = tuned_boxes(np.stack([peak] * 4), boxes, (12, 12))
-    fixed = salient_boxes(np.stack([peak] * 4), (12, 12), rule="mean", alpha=1.0, largest_component=True)
-    assert (localisation_error(tuned, boxes).values == 0).all()
-    assert (localisation_error(fixed, boxes).values == 1).all()

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from pipeline.metrics.names import METRICS
 from pipeline.metrics.truth import probabilities
 from pipeline.stages.score import score
 from pipeline.tables import read_table, write_table
@@ -89,3 +90,4 @@ def test_a_causal_effect_goes_from_absent_to_present_whatever_the_image_shows(sc
     gain = probabilities(UP)[1] - probabilities(DOWN)[1]
     assert found["causal_effect", "net", "a", "hat", "present"] == pytest.approx(gain)
     assert found["causal_effect", "net", "a", "hat", "absent"] == pytest.approx(-gain)
+    assert {key[0] for key in found} == {name for name, known in METRICS.items() if known.family == "classifiers"}

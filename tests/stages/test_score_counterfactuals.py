@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.images import content, decode_png
+from pipeline.metrics.names import METRICS
 from pipeline.metrics.truth import probabilities
 from pipeline.stages.judge import judge
 from pipeline.stages.metrics import metrics
@@ -231,6 +232,17 @@ def test_a_failed_counterfactual_has_failed_scores(scored):
     (row,) = [row for row in scored.of("target_accuracy", "draws-hat") if row["status"] == "failed"]
     assert row["reason"] == "the gradient is not finite" and row["value"] is None
     assert len([row for row in scored.of("l1", "draws-hat") if row["status"] == "failed"]) == 1
+
+
+def test_the_scores_hold_every_metric_that_its_networks_allow_and_both_definitions_where_a_paper_has_another(scored):
+    definitions = {}
+    for row in scored.rows:
+        definitions.setdefault(row["metric"], set()).add(row["definition"])
+    known = {metric: each for metric, each in METRICS.items() if each.family == "counterfactuals"}
+    assert known.keys() - definitions.keys() == {"face_similarity", "same_face", "diversity"}
+    assert definitions.keys() <= known.keys()
+    both = {metric for metric, found in definitions.items() if found == {"paper", "corrected"}}
+    assert both == {metric for metric, each in known.items() if each.paper}
 
 
 def test_methods_are_compared_in_the_eyes_of_each_oracle(scored):

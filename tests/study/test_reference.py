@@ -8,9 +8,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import Field
 
+from pipeline.metrics.names import METRICS, over_rows
 from pipeline.study import Study
 from pipeline.study.chapters import CHAPTERS, Chapter
-from pipeline.study.reference import anchor, own_keys, parents, reference, schema_text
+from pipeline.study.reference import METRICS_PAGE, anchor, metrics_page, own_keys, parents, reference, schema_text
 from pipeline.study.schema import study_schema
 from pipeline.study.section import Section
 
@@ -27,6 +28,20 @@ def schema():
 @pytest.mark.parametrize(("file", "text"), [("reference.md", reference), ("study.schema.json", schema_text)])
 def test_the_file_in_docs_is_what_make_reference_writes(file, text):
     assert (ROOT / "docs" / file).read_text(encoding="utf-8") == text(), "run `make reference`"
+
+
+def test_the_tables_of_metrics_are_what_make_reference_writes_and_hold_them_all():
+    page = METRICS_PAGE.read_text(encoding="utf-8")
+    assert page == metrics_page(page), "run `make reference`"
+    assert [metric for metric in METRICS if f"| `{over_rows(metric)}`" not in page] == []
+
+
+def test_a_table_of_metrics_is_told_from_their_entries_and_replaces_what_stood_there():
+    page = metrics_page("Above.\n<!-- metrics: counterfactuals, cost -->\nold\n<!-- end -->\nBelow.\n")
+    assert page.startswith("Above.") and page.endswith("Below.\n") and "old" not in page
+    assert "\n| `network_evaluations` | 0 up | lower | mean | **network evaluations**: passes through" in page
+    with pytest.raises(LookupError, match="no metric of saliency answers the question cost"):
+        metrics_page("<!-- metrics: saliency, cost -->\n<!-- end -->")
 
 
 def test_the_schema_is_a_valid_schema(schema):
