@@ -8,11 +8,11 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import Field
 
+from pipeline.section import Section
 from pipeline.study import Study
 from pipeline.study.chapters import CHAPTERS, Chapter
 from pipeline.study.reference import anchor, own_keys, parents, reference, schema_text
 from pipeline.study.schema import study_schema
-from pipeline.study.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
