@@ -37,9 +37,9 @@ from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
 from pipeline.datasets import open_dataset
 from pipeline.device import in_batches, set_threads
-from pipeline.explain import SALIENCY, load_explainer
 from pipeline.images import to_tensor
 from pipeline.infill import load_infill
+from pipeline.methods import load_explainer, methods
 from pipeline.noise import Noise
 
 USUAL, OTHERS = 96, (1, 3, 8)  # rows of the classifier at once
@@ -93,7 +93,7 @@ def rank_correlation(first: torch.Tensor, second: torch.Tensor) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["smile-cnn", "smile-vit"])
-    parser.add_argument("--methods", nargs="+", default=list(SALIENCY), choices=SALIENCY)
+    parser.add_argument("--methods", nargs="+", default=[*methods("saliency")], choices=methods("saliency"))
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--default", action="store_true", help="the default steps of every method instead of few")
     parser.add_argument("--usual", type=int, default=USUAL, help="the batch size that the others are compared with")

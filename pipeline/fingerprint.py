@@ -1,4 +1,4 @@
-"""Identities: of code, by the parsed source that it runs, and of options, by their canonical JSON.
+"""Identities: of code, by the parsed source that it runs, of options, by their canonical JSON, and of libraries.
 
 A fingerprint changes with what code does, not with how it is written down: comments, docstrings and layout do not
 enter. Modules are read as text, never imported.
@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """Return the sha256 (hex) of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def release(library: str) -> str:
+    """The major and minor version of an installed library: patches do not change what it computes."""
+    return ".".join(metadata.version(library).split(".")[:2])
 
 
 def _closure(root: Path, modules: Iterable[str]) -> set[str]:

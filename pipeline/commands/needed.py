@@ -13,8 +13,8 @@ from pipeline.fingerprint import canonical_json
 from pipeline.rows import IDENTITY
 from pipeline.stages.identify import identity_now
 from pipeline.stages.networks import generator_identity, network_identity
-from pipeline.stages.stored import LOGITS, MADE, MAPS, deciding_counterfactuals, deciding_maps, parts_of
 from pipeline.study.plan import Plan
+from pipeline.tables import KEPT
 
 KEEPING = ("predict", "saliency", "counterfactuals")
 """The stages that keep rows in the row store; what `judge` asks of networks is kept with that of `predict`."""
@@ -62,21 +62,22 @@ def needed_by(plan: Plan) -> Iterator[Needed]:
     found = {name: network_of(plan, name) for name in [*plan.networks, *plan.generators]}
     identities = {name: identity_of(plan, name, known or {}) for name, known in found.items()}
     for name in plan.networks:
-        yield Needed("predict", "logits", name, None, identities[name], written(LOGITS), found[name] is not None)
+        known, columns = found[name] is not None, written(KEPT["predict"])
+        yield Needed("predict", "logits", name, None, identities[name], columns, known)
     for name in plan.study.classifiers:
         for method in plan.methods("saliency", name):
-            options = plan.study.saliency[method].options()
-            deciding = deciding_maps(options, identities[name], seed)
-            known = found[name] is not None
-            yield Needed("saliency", options["method"], name, method, deciding, written(MAPS), known)
+            entry = plan.study.saliency[method]
+            deciding = entry.deciding(identities[name], seed)
+            known, columns = found[name] is not None, written(KEPT["saliency"])
+            yield Needed("saliency", entry.method, name, method, deciding, columns, known)
         for method in plan.methods("counterfactuals", name):
-            options = plan.study.counterfactuals[method].options()
-            parts = parts_of(options)
-            deciding = deciding_counterfactuals(
-                options, identities[name], {role: identities[part] for role, part in parts.items()}, seed
-            )
+            entry = plan.study.counterfactuals[method]
+            parts = entry.parts()
+            named = {role: identities[part] for role, part in parts.items()}
+            deciding = entry.deciding(identities[name], named, seed)
             known = all(found[each] is not None for each in (name, *parts.values()))
-            yield Needed("counterfactuals", options["method"], name, method, deciding, written(MADE), known)
+            columns = written(KEPT["counterfactuals"])
+            yield Needed("counterfactuals", entry.method, name, method, deciding, columns, known)
 
 
 def identity_of(plan: Plan, name: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.datasets.transform import fit, fit_mask
 from pipeline.device import BatchSize, in_batches, pick_device
 from pipeline.errors import UserError, nearest
-from pipeline.explain import COUNTERFACTUALS, load_explainer
 from pipeline.explain.counterfactuals import Counterfactuals
 from pipeline.images import content, decode_mask, decode_png, from_tensor, image_struct, to_tensor
+from pipeline.methods import parse_method
 from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
@@ -24,9 +23,8 @@ from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
-from pipeline.stages.stored import MADE, NAMES, deciding_counterfactuals, parts_of
 from pipeline.stages.targets import wanted_rows
-from pipeline.tables import TableWriter, row_id
+from pipeline.tables import KEPT, TableWriter, row_id
 
 BATCH = 24  # rows that are made and stored at once; a killed job makes at most these again
 NOT_FINITE = "the method led to pixels that are no numbers; weaken its guidance"
@@ -69,14 +67,13 @@ def counterfactuals(
         told = provenance("counterfactuals", chosen, code, inputs, weights=known, rows=rows, before=before)
         with TableWriter(counterfactuals, "counterfactuals", told) as table:
             for name, of_method in wanted.items():
-                method = chosen["methods"][name]
-                deciding = deciding_counterfactuals(
-                    method,
+                method = parse_method(chosen["methods"][name], "counterfactuals")
+                deciding = method.deciding(
                     identity_of(classifier, chosen, known),
-                    {role: identity_of(part, chosen, known) for role, part in parts_of(method).items()},
+                    {role: identity_of(part, chosen, known) for role, part in method.parts().items()},
                     chosen["seed"],
                 )
-                made = RowStore(store, "counterfactuals", method["method"], deciding, MADE)
+                made = RowStore(store, "counterfactuals", method.method, deciding, KEPT["counterfactuals"])
                 with account.clock("compute"):
                     compute_missing(name, networks, judged, of_method, made)
                 with account.clock("tables"):
@@ -122,21 +119,22 @@ class Method:
     """A method of the study, with the networks that it uses."""
 
     def __init__(self, name: str, networks: Networks, judged: Classifier):
-        options = networks.options["methods"][name]
+        declared = parse_method(networks.options["methods"][name], "counterfactuals")
+        parts = declared.parts()
         self.name, self.judged, self.device = name, judged, networks.account.device
         self.seed = networks.options["seed"]
-        self.explain: Callable[..., Counterfactuals] = load_explainer(options["method"], "counterfactuals")
-        self.purpose = import_module(COUNTERFACTUALS[options["method"]].split(":")[0]).PURPOSE
-        self.immutable = options.get("immutable") or []
-        self.keywords = {key: value for key, value in options.items() if key not in NAMES}
+        self.explain: Callable[..., Counterfactuals] = declared.function()
+        self.purpose = declared.purpose()
+        self.immutable = getattr(declared, "immutable", [])
+        self.keywords = declared.keywords()
         self.size = None
-        if options.get("generator"):
-            denoiser = networks.denoiser(options["generator"])
+        if "generator" in parts:
+            denoiser = networks.denoiser(parts["generator"])
             self.keywords["denoiser"], self.size = denoiser, denoiser.network.shape.size
-        if options.get("guide"):
-            self.keywords["guide"] = networks.guide(options["guide"], self.keywords["denoiser"])
-        if options.get("cone"):
-            self.keywords |= {**options["cone"], "helper": networks.classifier(options["cone"]["helper"])}
+        if "guide" in parts:
+            self.keywords["guide"] = networks.guide(parts["guide"], self.keywords["denoiser"])
+        if "helper" in parts:
+            self.keywords["helper"] = networks.classifier(parts["helper"])
 
     def make(self, rows: Sequence[Row], batch_size: BatchSize) -> list[Row]:
         """The rows to store, and the network evaluations that each took with its judgement."""

@@ -1,12 +1,11 @@
 """The identity of what a network or generator computes, for the row store."""
 
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 from pipeline.classifiers.entry import LOADERS
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
-from pipeline.fingerprint import fingerprint
+from pipeline.fingerprint import fingerprint, release
 
 LIBRARIES = {
     "file": ["torch", "timm"],
@@ -37,8 +36,3 @@ def generator_identity(entry: Mapping[str, Any], identity: Mapping[str, Any]) ->
         "code": [fingerprint(module, deciding=True) for module in modules],
         "libraries": {name: release(name) for name in ["torch", *(["diffusers"] if kind == "diffusers" else [])]},
     }
-
-
-def release(library: str) -> str:
-    """The major and minor version of an installed library: patches do not change what it computes."""
-    return ".".join(metadata.version(library).split(".")[:2])

@@ -15,8 +15,7 @@ from pipeline.rows import Key, RowStore
 from pipeline.stages.common import Job, job, provenance, read_weights
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
-from pipeline.stages.stored import LOGITS
-from pipeline.tables import TableWriter, read_provenance, read_table, row_id
+from pipeline.tables import KEPT, TableWriter, read_provenance, read_table, row_id
 
 BATCH = 64
 STORED_AT_ONCE = 512  # rows; a killed job computes at most these again
@@ -87,7 +86,7 @@ def ask(identity: Path, options: Row, rows: Sequence[Row], store: Path, account:
         known = json.loads(identity.read_text())
         classifier = load_classifier(name, entry, seed=seed, identity=known)
     deciding = network_identity(entry, known, seed)
-    rows_of = RowStore(store, "predict", "logits", deciding, LOGITS)
+    rows_of = RowStore(store, "predict", "logits", deciding, KEPT["predict"])
     with account.clock("compute"):
         compute_missing(classifier, rows, rows_of, account)
     heads = {task: list(head.classes) for task, head in classifier.heads.items()}

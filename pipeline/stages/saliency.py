@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,21 @@ import torch
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
 from pipeline.device import BatchSize, pick_device, place
-from pipeline.explain import SALIENCY, load_explainer
 from pipeline.explain.maps import Maps
 from pipeline.images import to_tensor
 from pipeline.infill import load_infill
+from pipeline.methods import parse_method
+from pipeline.methods.base import SaliencyMethod
 from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
 from pipeline.stages.common import Job, job, provenance
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.networks import network_identity
-from pipeline.stages.stored import MAPS, deciding_maps
-from pipeline.tables import TableWriter, pack, row_id
+from pipeline.tables import KEPT, TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
 BATCH = 96  # rows that go through the classifier at once
-OWN_INFILLS = {"bbmp": "blur", "lime": "mean", "occlusion": "mean"}  # what methods fill in if nothing is said
 
 Row = dict[str, Any]
 
@@ -59,10 +57,9 @@ def saliency(
         told = provenance("saliency", chosen, code, inputs, weights={classifier: known}, rows=rows)
         with TableWriter(saliency, "saliency", told) as table:
             for name in chosen["explains"][classifier]:
-                method = chosen["methods"][name]
-                maps = RowStore(
-                    store, "saliency", method["method"], deciding_maps(method, identified, chosen["seed"]), MAPS
-                )
+                method = parse_method(chosen["methods"][name], "saliency")
+                deciding = method.deciding(identified, chosen["seed"])
+                maps = RowStore(store, "saliency", method.method, deciding, KEPT["saliency"])
                 with account.clock("compute"):
                     compute_missing(name, network, explained, method, maps, chosen["seed"], account)
                 with account.clock("tables"):
@@ -75,13 +72,17 @@ def key_of(row: Row) -> Key:
 
 
 def compute_missing(
-    name: str, classifier: Classifier, rows: list[Row], method: Row, store: RowStore, seed: int, account: Job
+    name: str,
+    classifier: Classifier,
+    rows: list[Row],
+    method: SaliencyMethod,
+    store: RowStore,
+    seed: int,
+    account: Job,
 ) -> None:
     """Make the maps that the store lacks, and store them batch by batch."""
-    module = import_module(SALIENCY[method["method"]].split(":")[0])
-    explain = load_explainer(method["method"])
-    options = {key: value for key, value in method.items() if key not in ("method", "infill")}
-    infill = load_infill(method["infill"]) if method.get("infill") else None
+    explain, purpose, options = method.function(), method.purpose(), method.keywords()
+    infill = load_infill(method.infill) if getattr(method, "infill", None) else None
     by_key = {key_of(row): row for row in rows}
 
     batch_size = BatchSize(BATCH)
@@ -95,7 +96,7 @@ def compute_missing(
                 classifier,
                 to_tensor([row["image"] for row in batch]).to(account.device),
                 torch.tensor([row["explained"] for row in batch], device=account.device),
-                noise=Noise(seed, [row["image_id"] for row in batch], module.PURPOSE).to(account.device),
+                noise=Noise(seed, [row["image_id"] for row in batch], purpose).to(account.device),
                 infill=infill,
                 batch_size=batch_size.rows,
                 **options,
@@ -129,7 +130,7 @@ def attempt(explain: Callable[..., Maps], *arguments: Any, **options: Any) -> Ma
     return None
 
 
-def table_rows(name: str, classifier: str, method: Row, rows: list[Row], store: RowStore) -> list[Row]:
+def table_rows(name: str, classifier: str, method: SaliencyMethod, rows: list[Row], store: RowStore) -> list[Row]:
     """The rows of one method, in the order of the images."""
     found = store.select([key_of(row) for row in rows]).to_pylist()
     return [
@@ -140,8 +141,8 @@ def table_rows(name: str, classifier: str, method: Row, rows: list[Row], store: 
             "classifier": classifier,
             "method": name,
             "target": row["explained"],
-            "infill": method.get("infill") or OWN_INFILLS.get(method["method"]),
-            "objective": method.get("objective"),
+            "infill": method.filled_in,
+            "objective": getattr(method, "objective", None),
         }
         for row, kept in zip(rows, found, strict=True)
     ]

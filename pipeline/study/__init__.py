@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import UserError, nearest
+from pipeline.methods import methods
 from pipeline.metrics.controls import NEAREST_REAL, UNCHANGED
-from pipeline.study.counterfactuals import CounterfactualEntry
+from pipeline.section import Name, Section
 from pipeline.study.datasets import Dataset
 from pipeline.study.evaluation import MEASURING, OWN_FEATURES, Evaluation
 from pipeline.study.generators import Generator
-from pipeline.study.method import expand_sweeps
 from pipeline.study.mistakes import describe
 from pipeline.study.networks import Network, Training
-from pipeline.study.saliency import SaliencyMethod
 from pipeline.study.schema import study_schema
-from pipeline.study.section import Name, Section
+from pipeline.study.sweeps import expand_sweeps
 from pipeline.study.training import GeneratorTraining, GuideTraining, Recipe, recipes
 
 DEFAULT = Path("config.yaml")
@@ -32,6 +31,10 @@ STUDIES = Path("studies")
 SHIPPED, SHIPPED_GENERATORS = Path("data/classifiers"), Path("data/generators")
 EXPLAINING = ("saliency", "counterfactuals")
 """The sections whose entries are methods that explain."""
+Saliency, Counterfactual = (
+    Annotated[Union[tuple(methods(family).values())], Field(discriminator="method")]  # noqa: UP007
+    for family in EXPLAINING
+)
 UNSAFE = re.compile(r"[^\w ./+=@,()-]")
 """What the name or path of a study must not have: `--wrap="..."` of sbatch would let the shell expand it."""
 GENERATOR_KEYS = ("generator", "guide")
@@ -75,8 +78,8 @@ class Study(Section):
         "predicted",
         description="Which class of an image is explained: the one that a classifier decides for, or its label.",
     )
-    saliency: dict[Name, SaliencyMethod] = Field({}, description="Methods that explain a decision by a map.")
-    counterfactuals: dict[Name, CounterfactualEntry] = Field(
+    saliency: dict[Name, Saliency] = Field({}, description="Methods that explain a decision by a map.")
+    counterfactuals: dict[Name, Counterfactual] = Field(
         {}, description="Methods that explain a decision by an image that is decided otherwise."
     )
     evaluation: Evaluation = Field(Evaluation(), description="How explanations are tested, and what measures.")

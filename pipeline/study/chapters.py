@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.study import ReportOptions, Statistics, Study
-from pipeline.study.counterfactuals import (
-    Ace,
-    Blended,
-    ChosenTargets,
-    ClassifierGuidance,
-    Cone,
-    CounterfactualMethod,
-    Dime,
-    Dvce,
-    Pgd,
-    Svce,
-    Vaeth,
-)
+import yaml
+
+from pipeline.methods import methods
+from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
+from pipeline.methods.diffusion import Cone
+from pipeline.section import Section
+from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
 from pipeline.study.datasets import (
     DigitsDataset,
     FolderDataset,
@@ -32,20 +26,7 @@ from pipeline.study.datasets import (
 )
 from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, SimSiam
 from pipeline.study.generators import Generator, GeneratorShape, NoiseSchedule
-from pipeline.study.method import Method
 from pipeline.study.networks import Network, Relabel, Training
-from pipeline.study.saliency import (
-    Bbmp,
-    BbmpInFido,
-    Fido,
-    GradCam,
-    Gradient,
-    IntegratedGradients,
-    Lime,
-    Occlusion,
-    RandomMap,
-)
-from pipeline.study.section import Section
 from pipeline.study.training import DiffusionTraining, Gate, GeneratorTraining, GuideTraining, UNetShape
 
 INTRODUCTION = """\
@@ -76,6 +57,16 @@ class Chapter:
     note: str = ""
     example: str = ""
     called: str = ""
+
+
+def chapters_of(family: str) -> Iterator[Chapter]:
+    """The chapters of the methods of a family, from their declarations."""
+    for name, declared in methods(family).items():
+        (options,) = yaml.safe_load(declared.example).values()
+        named = [options[key] for key in GENERATOR_KEYS if key in options]
+        files = ", ".join(f"{each}: {{file: resources/{each}.safetensors}}" for each in named)
+        generators = f"generators: {{{files}}}\n" if named else ""
+        yield Chapter(f"{family}: {name}", declared, "", f"{generators}{family}:\n  {declared.example}\n", name)
 
 
 CHAPTERS = (
@@ -335,60 +326,7 @@ saliency:
 """,
         called="method",
     ),
-    Chapter(
-        "saliency: fido",
-        Fido,
-        example="saliency:\n  fido-sdr: {method: fido, objective: sdr, infill: mean}\n",
-        called="fido",
-    ),
-    Chapter(
-        "saliency: bbmp",
-        Bbmp,
-        example="saliency:\n  bbmp: {method: bbmp}\n",
-        called="bbmp",
-    ),
-    Chapter(
-        "saliency: bbmp-fido",
-        BbmpInFido,
-        example="saliency:\n  bbmp-fido: {method: bbmp-fido, objective: sdr}\n",
-        called="bbmp-fido",
-    ),
-    Chapter(
-        "saliency: gradient",
-        Gradient,
-        example="saliency:\n  gradient: {method: gradient}\n",
-        called="gradient",
-    ),
-    Chapter(
-        "saliency: integrated-gradients",
-        IntegratedGradients,
-        example="saliency:\n  integrated: {method: integrated-gradients, infill: blur, steps: 64}\n",
-        called="integrated-gradients",
-    ),
-    Chapter(
-        "saliency: grad-cam",
-        GradCam,
-        example="saliency:\n  grad-cam: {method: grad-cam}\n",
-        called="grad-cam",
-    ),
-    Chapter(
-        "saliency: lime",
-        Lime,
-        example="saliency:\n  lime: {method: lime, infill: blur, samples: 512}\n",
-        called="lime",
-    ),
-    Chapter(
-        "saliency: occlusion",
-        Occlusion,
-        example="saliency:\n  occlusion: {method: occlusion, infill: mean, window: 0.2}\n",
-        called="occlusion",
-    ),
-    Chapter(
-        "saliency: random",
-        RandomMap,
-        example="saliency:\n  random: {method: random, smooth: 0.1}\n",
-        called="random",
-    ),
+    *chapters_of("saliency"),
     Chapter(
         "counterfactuals",
         CounterfactualMethod,
@@ -428,80 +366,7 @@ counterfactuals:
   dvce: {method: dvce, generator: adm, cone: {helper: smile-robust, angle: 40, projection: exact}}
 """,
     ),
-    Chapter(
-        "counterfactuals: dvce",
-        Dvce,
-        "A step is one pass through the generator, and with `through_denoiser` one back, with a cone two; with"
-        " `distance_through_denoiser` one more.",
-        """\
-generators: {adm: {file: resources/adm.safetensors}}
-counterfactuals:
-  dvce: {method: dvce, generator: adm, steps: 100, skip: 50}
-""",
-        called="dvce",
-    ),
-    Chapter(
-        "counterfactuals: vaeth",
-        Vaeth,
-        example="""\
-generators: {adm: {file: resources/adm.safetensors}}
-counterfactuals:
-  vaeth: {method: vaeth, generator: adm, cone: {helper: smile-robust}}
-""",
-        called="vaeth",
-    ),
-    Chapter(
-        "counterfactuals: classifier-guidance",
-        ClassifierGuidance,
-        example="""\
-generators: {adm: {file: resources/adm.safetensors}, guide: {file: resources/guide.safetensors}}
-counterfactuals:
-  guided: {method: classifier-guidance, generator: adm, guide: guide, scale: 5}
-""",
-        called="classifier-guidance",
-    ),
-    Chapter(
-        "counterfactuals: blended",
-        Blended,
-        example="""\
-generators: {adm: {file: resources/adm.safetensors}}
-counterfactuals:
-  blended: {method: blended, generator: adm, l2_weight: 625}
-""",
-        called="blended",
-    ),
-    Chapter(
-        "counterfactuals: dime",
-        Dime,
-        example="""\
-generators: {adm: {file: resources/adm.safetensors}}
-counterfactuals:
-  dime: {method: dime, generator: adm, inner: one-step}
-""",
-        called="dime",
-    ),
-    Chapter(
-        "counterfactuals: ace",
-        Ace,
-        example="""\
-generators: {adm: {file: resources/adm.safetensors}}
-counterfactuals:
-  ace-l2: {method: ace, generator: adm, distance: l2, dilation: 5}
-""",
-        called="ace",
-    ),
-    Chapter(
-        "counterfactuals: svce",
-        Svce,
-        example="counterfactuals:\n  svce: {method: svce, radius: 28.2}\n",
-        called="svce",
-    ),
-    Chapter(
-        "counterfactuals: pgd",
-        Pgd,
-        example="counterfactuals:\n  pgd: {method: pgd, ball: l2, radius: 3.4}\n",
-        called="pgd",
-    ),
+    *chapters_of("counterfactuals"),
     Chapter(
         "evaluation",
         Evaluation,

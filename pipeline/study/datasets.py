@@ -8,7 +8,7 @@ from pydantic import Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import UserError
-from pipeline.study.section import Section, Share, Split, chosen_by_key
+from pipeline.section import Section, Share, Split, chosen_by_key
 from pipeline.worlds import load_world
 from pipeline.worlds.prior import Prior
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
-from pipeline.explain.evaluations import spent_per_image
-from pipeline.explain.passes import Count, passes_per_counterfactual
+from pipeline.methods.base import Count
 from pipeline.study.heads import classes_of
 from pipeline.study.plan import Plan
 from pipeline.study.targets import pairs_of, targets_of_image
@@ -186,8 +185,7 @@ class Estimate:
         of_jobs = [self.plan.explained_rows(shard) for shard in self.plan.explained_shards]
         for classifier in self.study.classifiers:
             for name in self.plan.methods("saliency", classifier):
-                options = self.study.saliency[name].options()
-                spent = spent_per_image(options["method"], options, self.side, self.side)
+                spent = self.study.saliency[name].spends(self.side, self.side)
                 count, size = self.explained, spent.map_cells * BYTES_PER_VALUE
                 map_bytes += count * size
                 stored, filled = count * (size + MAP_ROW_BYTES), filled_up(of_jobs, spent.rows_together)
@@ -211,21 +209,19 @@ class Estimate:
     def passes_of(self, classifier: str, name: str, of_jobs: list[int]) -> Iterator[Passes]:
         """The passes by which a method makes the counterfactuals of a classifier. of_jobs: images of each job."""
         method = self.study.counterfactuals[name]
-        options = method.options()
         images = min(self.explained, method.rows or self.explained)
         limits = [images - self.plan.rows_before(shard) for shard in self.plan.explained_shards]
         of_jobs = [max(0, min(count, limit)) for count, limit in zip(of_jobs, limits, strict=True)]
         each = method.samples * targets_of_image(name, method)
         rows, filled = images * each, filled_up(of_jobs, each, MADE_AT_ONCE)
         stored = rows * (MADE_ROW_BYTES + self.pixels * self.png_bytes_per_pixel)
-        counts = passes_per_counterfactual(options["method"], options)
+        counts, parts = method.spends(), method.parts()
         own = counts.pop("classifier", Count())
         forward, backward = rows * (own.forward + 1), rows * own.with_backward
-        made_by = options.get("generator")
+        made_by = parts.get("generator")
         yield Passes(classifier, name, rows, forward, backward, stored, filled, within=made_by)
-        named = {"helper": (options.get("cone") or {}).get("helper"), **options}
         for role, count in counts.items():
-            network, within = named[role], None if role == "generator" else made_by
+            network, within = parts[role], None if role == "generator" else made_by
             taken = (rows * number for number in (count.forward, count.with_backward))
             yield Passes(network, name, 0, *taken, 0.0, filled, rows * count.again, classifier, within)
 

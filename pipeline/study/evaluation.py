@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.study.saliency import InfillName
-from pipeline.study.section import Name, Section
+from pipeline.methods.base import InfillName
+from pipeline.section import Name, Section
 
 Digest = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the file.")
 

@@ -9,18 +9,14 @@ from collections.abc import Sequence
 
 from pipeline.diffusion.roles import check_kind, check_same_size, check_unconditional
 from pipeline.errors import UserError, alternatives, listed, nearest
-from pipeline.explain.evaluations import spent_per_image
 from pipeline.explain.pairs import targets_by_class
-from pipeline.explain.passes import Count, passes_per_counterfactual
+from pipeline.methods.base import CounterfactualMethod, Method
 from pipeline.study import EXPLAINING
-from pipeline.study.counterfactuals import CounterfactualMethod
 from pipeline.study.heads import classes_of, description_of
-from pipeline.study.method import Method
 from pipeline.study.plan import Plan
 from pipeline.study.targets import BY_TABLE, near_and_far, pairs_of
 from pipeline.worlds import load_world
 
-SIDE = 32  # pixels; of any size, a method needs gradients or does not
 KINDS = {"generator": "unet", "guide": "noisy-classifier"}
 LIMIT = "or say by `classifiers` which classifiers the method explains"
 
@@ -40,18 +36,11 @@ def check_methods(plan: Plan) -> None:
 
 def check_gradients(plan: Plan, where: str, method: Method, classifier: str) -> None:
     entry = plan.entry(classifier)
-    if needs_gradients(method) and ("onnx" in entry or entry.get("differentiable") is False):
+    if method.needs_gradients and ("onnx" in entry or entry.get("differentiable") is False):
         raise UserError(
             f"{where}: {method.method} needs gradients and classifier '{classifier}' gives none (it is a black box);"
             f" load the network in another format, {LIMIT}."
         )
-
-
-def needs_gradients(method: Method) -> bool:
-    """Whether it sends gradients through the classifier that it explains."""
-    if isinstance(method, CounterfactualMethod):
-        return passes_per_counterfactual(method.method, method.options()).get("classifier", Count()).with_backward > 0
-    return spent_per_image(method.method, method.options(), SIDE, SIDE).with_backward > 0
 
 
 def check_generators(plan: Plan, where: str, method: CounterfactualMethod) -> None:

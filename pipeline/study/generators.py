@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.diffusion.description import PRESETS, published
 from pipeline.diffusion.entry import OF_FORMAT
 from pipeline.errors import UserError
-from pipeline.study.section import Section, Share
+from pipeline.section import Section, Share
 
 Preset = Literal[*PRESETS]
 GENERATOR_SOURCES = ("file", "trained", "checkpoint", "diffusers")

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
+from pydantic import ValidationError
 
 from pipeline.classifiers.identity import without_state
-from pipeline.explain.evaluations import spent_per_image
-from pipeline.explain.passes import Count, passes_per_counterfactual
+from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json
+from pipeline.methods import parse_method
+from pipeline.methods.base import Count
 from pipeline.study.estimate import MADE_AT_ONCE, filled_up
 from pipeline.tables.storage import TableError
 from pipeline.tables.write import provenance_of
@@ -104,12 +106,16 @@ class Measured:
 
 
 def read_runs(results: Path) -> Iterator[Run]:
-    """Every job in the tables `costs` of all studies; a file that is not readable is passed over."""
+    """Every job in the tables `costs` of all studies; a file that is not readable is passed over.
+
+    So is a job of a method, or of options of one, that there are no longer.
+    """
+    passed_over = (pyarrow.ArrowInvalid, OSError, TableError, KeyError, IndexError, UserError, ValidationError)
     for folder in sorted(results.glob("studies/*")):
         tables = {part_name(path, folder): path for path in folder.rglob("*.parquet") if "costs" not in path.parts}
         side = side_of(folder)
         for path in sorted(folder.glob("costs/*.parquet")):
-            with contextlib.suppress(pyarrow.ArrowInvalid, OSError, TableError, KeyError, IndexError):
+            with contextlib.suppress(*passed_over):
                 cost = pyarrow.parquet.ParquetFile(path).read().to_pylist()[0]
                 yield run_of(cost, tables.get(cost["part"]), side, folder, path.stat().st_mtime)
 
@@ -143,7 +149,7 @@ def run_of(cost: Mapping[str, Any], table: Path | None, side: int | None, folder
 
 def forwards_of_one(methods: Sequence[Mapping[str, Any]], side: int, images: int) -> float:
     """Forward passes that one evaluation of a job is worth, where methods make maps of so many images."""
-    spent = [spent_per_image(options["method"], options, side, side) for options in methods]
+    spent = [parse_method(options, "saliency").spends(side, side) for options in methods]
     evaluations = sum(each.network_evaluations for each in spent)
     worth = [each.forward + each.with_backward * (1 + BACKWARD) for each in spent]
     filled = [filled_up([images], each.rows_together) for each in spent]
@@ -157,7 +163,7 @@ def forwards_of_making(methods: Mapping[str, Mapping[str, Any]], made: Mapping[s
     """
     evaluations, worth = 0, {"generator": 0.0, "classifier": 0.0}
     for name, rows in made.items():
-        counts = passes_per_counterfactual(methods[name]["method"], methods[name])
+        counts = parse_method(methods[name], "counterfactuals").spends()
         evaluations += rows * (1 + sum(count.network_evaluations for count in counts.values()))
         filled = rows * filled_up([rows], 1, MADE_AT_ONCE)
         for role in worth:

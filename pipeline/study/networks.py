@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.classifiers.entry import PROGRAMS, UNTRUSTED
+from pipeline.section import Section, Share
 from pipeline.study.datasets import TrainingDataset
 from pipeline.study.generators import GeneratorShape, Preset
-from pipeline.study.section import Section, Share
 
 
 class Network(Section):

@@ -15,16 +15,15 @@ from pipeline.datasets.imagenet import image_files
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
 from pipeline.diffusion.entry import parse_entry, source_files
 from pipeline.errors import UserError
-from pipeline.explain import COUNTERFACTUALS, SALIENCY
 from pipeline.fingerprint import canonical_json, digest, fingerprint
 from pipeline.infill import INFILLS
 from pipeline.metrics.networks import LOADERS as MEASURES
+from pipeline.section import Section
 from pipeline.study import Study
 from pipeline.study.generators import Generator
 from pipeline.study.measuring import entry_files, measuring_entries, measuring_names
 from pipeline.study.networks import Network
 from pipeline.study.resources import handled, memory_mb, runtime_minutes
-from pipeline.study.section import Section
 from pipeline.study.targets import near_and_far, pairs_of, relations
 from pipeline.study.trained import (
     TRAINED_BY,
@@ -140,7 +139,7 @@ class Plan:
     def networks_for(self, classifier: str) -> list[str]:
         """The classifier, and the networks and generators that its counterfactuals are made with."""
         methods = (self.study.counterfactuals[name] for name in self.methods("counterfactuals", classifier))
-        return list(dict.fromkeys([classifier, *(part for method in methods for part in method.parts())]))
+        return list(dict.fromkeys([classifier, *(part for method in methods for part in method.parts().values())]))
 
     @property
     def makers(self) -> list[str]:
@@ -368,12 +367,12 @@ class Plan:
     def explainers(self) -> list[str]:
         """Modules of the methods of the study, and of their in-fillers."""
         entries = self.study.saliency.values()
-        methods = {SALIENCY[entry.method].split(":")[0] for entry in entries}
+        methods = {entry.module() for entry in entries}
         return sorted(methods) + self.infills(*(getattr(entry, "infill", None) for entry in entries))
 
     def modules_of_counterfactuals(self) -> list[str]:
         """Modules of the methods that make counterfactuals, and of what reads their networks and generators."""
-        methods = {COUNTERFACTUALS[entry.method].split(":")[0] for entry in self.study.counterfactuals.values()}
+        methods = {entry.module() for entry in self.study.counterfactuals.values()}
         networks = [name for name in self.makers if name in self.networks]
         generators = [name for name in self.makers if name in self.generators]
         return [*self.loaders(*networks), *self.generator_loaders(*generators), *sorted(methods)]

@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 from pipeline.metrics.names import METRICS, Metric, over_rows
+from pipeline.section import Section
 from pipeline.study import Study
 from pipeline.study.chapters import CHAPTERS, INTRODUCTION, Chapter
 from pipeline.study.schema import SectionSchema, study_schema
-from pipeline.study.section import Section
 from pipeline.study.words import Node, Voice, plain, section_name, words
 
 DOCS = Path("docs")

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from pipeline.explain.evaluations import spent_per_image
-from pipeline.explain.passes import Count, passes_per_counterfactual
+from pipeline.methods.base import Count
 from pipeline.study import Study
 from pipeline.study.networks import Training
 from pipeline.study.targets import targets_of_image
@@ -135,7 +134,7 @@ def handled(study: Study, stage: str, network: str | None = None) -> Handled:
     if stage in ON_COUNTERFACTUALS:
         spent, made = of_all, of_each
     else:
-        spent = [spent_per_image(entry.method, entry.options(), size, size) for entry in methods]
+        spent = [method.spends(size, size) for method in methods]
         made = len(spent)
     judging = dataset.correct if stage == "sample" else {*study.classifiers, *study.judges}
     return Handled(
@@ -159,7 +158,7 @@ def spent_on_counterfactuals(study: Study) -> tuple[list[Count], int]:
     spent, made = [], 0
     for name, method in study.counterfactuals.items():
         each = method.samples * targets_of_image(name, method)
-        counts = passes_per_counterfactual(method.method, method.options()).values()
+        counts = method.spends().values()
         spent += [Count(each * count.forward, each * (count.with_backward + count.again)) for count in counts]
         made += each
     return spent, made

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from pipeline.classifiers.entry import PROGRAMS
+from pipeline.section import Section
 from pipeline.study.generators import GENERATOR_SOURCES
 from pipeline.study.networks import SOURCES
-from pipeline.study.section import Section
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS_OF_DEFAULT = ("dataset", "classifiers")  # required, but `extends: default` gives them

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError, nearest
 from pipeline.explain.pairs import ANY
-from pipeline.study.counterfactuals import ChosenTargets, CounterfactualMethod
+from pipeline.methods.base import ChosenTargets, CounterfactualMethod
 
 SHIPPED_TARGETS = Path("data/targets")
 SOURCE, TARGET = "source_class", "target_class"

@@ -8,10 +8,10 @@ from typing import Any
 from pipeline.classifiers.script import files_of
 from pipeline.classifiers.sources import entry_point_file
 from pipeline.errors import UserError, nearest
+from pipeline.section import Section
 from pipeline.study import SHIPPED, Study
 from pipeline.study.generators import Generator
 from pipeline.study.networks import Network, Training
-from pipeline.study.section import Section
 from pipeline.study.training import GeneratorTraining, GuideTraining, recipes
 
 RESOURCES = Path("resources")

@@ -9,10 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.diffusion.shape import Shape
 from pipeline.errors import UserError
+from pipeline.section import Name, Section, Share, chosen_by_key
 from pipeline.study.datasets import TrainingDataset
 from pipeline.study.generators import NoiseSchedule
 from pipeline.study.networks import Training
-from pipeline.study.section import Name, Section, Share, chosen_by_key
 
 COLOURS = 3  # channels of the images of every study
 

@@ -260,7 +260,7 @@ STUDIES = [
     StudyMistake(
         "a method that is not named",
         GOOD + "saliency: {map: {masks: 4}}\n",
-        "tiny.yaml: saliency.map: the key 'method' is missing; write for example method: fido",
+        "tiny.yaml: saliency.map: the key 'method' is missing; write for example method: bbmp",
     ),
     StudyMistake(
         "a number where a section belongs",

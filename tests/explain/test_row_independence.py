@@ -1,8 +1,9 @@
-"""A map never depends on the images beside it: every registered method, on a convolutional network and a transformer.
+"""A map never depends on the images beside it: every method, on a convolutional network and a transformer.
 
 In whichever shard, order, company and batch size it is made, it agrees up to float rounding as far as its method
-amplifies that: the bound of the method, which `benchmarks/batch_size.py` measures. Whatever couples rows moves a map by
-more: a tenth of what sets two maps apart is at least ten times the bound.
+amplifies that: the bound that it declares, which `benchmarks/batch_size.py` measures. Whatever couples rows moves a map
+by more: a tenth of what sets two maps apart is at least ten times the bound. Where a random in-filler is declared, it
+shows whether the noise, too, is that of the image.
 """
 
 from collections.abc import Callable
@@ -15,41 +16,17 @@ import torch
 
 from pipeline.classifiers.wrap import Classifier
 from pipeline.device import in_batches
-from pipeline.explain import SALIENCY, load_explainer
 from pipeline.explain.maps import Maps
 from pipeline.infill import load_infill
+from pipeline.methods import methods
 from pipeline.noise import Noise
+from tests.explain.declared import SALIENCY, made
 from tests.explain.planted import SIDE, conv_classifier, random_images
 
 IMAGES = 7
 OTHER_ROWS = (1, 3, 8)
 SHUFFLED = [5, 2, 0, 6, 1, 4, 3]
 STAYING = [0, 4, 6]  # while strangers take the places of the others
-
-
-@dataclass(frozen=True)
-class Setting:
-    """options: of the method, tiny. bound: of a map's largest change, as a share of its range, in other company.
-
-    infill: what stands where pixels are dropped; a random one shows whether the noise, too, is that of the image.
-    """
-
-    options: dict
-    bound: float
-    infill: str | None = None
-
-
-SETTINGS = {
-    "fido": Setting({"grid": 4, "masks": 2, "steps": 5, "warm_up": 1}, 1e-4, "random"),
-    "bbmp": Setting({"grid": 4, "steps": 5}, 1e-2, "random"),
-    "bbmp-fido": Setting({"grid": 4, "steps": 5}, 1e-4, "random"),
-    "gradient": Setting({}, 1e-5),
-    "integrated-gradients": Setting({"steps": 4}, 1e-5, "random"),
-    "grad-cam": Setting({"smallest_grid": 2, "positive": False}, 1e-5),
-    "lime": Setting({"segments": 4, "samples": 8}, 1e-4, "random"),
-    "occlusion": Setting({"window": 0.5, "stride": 0.5}, 1e-4, "random"),
-    "random": Setting({}, 1e-6),
-}
 
 
 def transformer() -> Classifier:
@@ -90,40 +67,34 @@ def logits_of(classifier, rows):
         return in_batches(classifier, random_images(IMAGES), batch_size=rows)
 
 
-def setting_of(method) -> Setting:
-    if method not in SETTINGS:
-        pytest.fail(f"the method {method!r} has no entry in SETTINGS; give it tiny options and a measured bound")
-    return SETTINGS[method]
-
-
 def explain(method, judge, order, *, images=None, rows=None):
     """Maps of the images at these places, each with its own noise."""
-    setting = setting_of(method)
-    return load_explainer(method)(
+    tiny = made(method, "saliency")
+    infill = getattr(tiny, "infill", None)
+    return tiny.function()(
         judge.classifier,
         (random_images(IMAGES) if images is None else images)[order],
         judge.targets[order],
         noise=Noise(11, [f"image-{place}" for place in order], method),
-        infill=setting.infill and load_infill(setting.infill),
+        infill=infill and load_infill(infill),
         batch_size=rows or judge.rows,
-        **setting.options,
+        **tiny.keywords(),
     )
-
-
-def test_every_registered_method_is_tested_here():
-    for method in SALIENCY:
-        setting_of(method)
-    assert set(SETTINGS) == set(SALIENCY)
 
 
 @pytest.mark.parametrize("method", SALIENCY)
 def test_a_map_does_not_depend_on_shards_order_company_and_batch_size(method, judge, usual):
-    maps, bound = usual(method).map, setting_of(method).bound
+    maps, bound = usual(method).map, bound_of(method)
     assert apart(maps, maps.roll(1, 0)) > 100 * bound, "maps that are alike prove nothing"
     assert apart(explain(method, judge, SHUFFLED, rows=3).map, maps[SHUFFLED]) <= bound
     strangers = random_images(IMAGES).flip(2).sqrt()
     strangers[STAYING] = random_images(IMAGES)[STAYING]
     assert apart(explain(method, judge, range(IMAGES), images=strangers).map[STAYING], maps[STAYING]) <= bound
+
+
+def bound_of(method) -> float:
+    """Of a map's largest change, as a share of its range, in other company."""
+    return methods("saliency")[method].bound
 
 
 def apart(maps, others):
@@ -137,7 +108,7 @@ def apart(maps, others):
 @pytest.mark.parametrize("method", SALIENCY)
 def test_an_image_alone_in_a_short_batch_has_the_row_that_it_has_among_others(method, judge, usual):
     alone, together = explain(method, judge, [5]), usual(method)
-    assert apart(alone.map, together.map[[5]]) <= setting_of(method).bound
+    assert apart(alone.map, together.map[[5]]) <= bound_of(method)
     for name in ("network_evaluations", "steps"):
         one, everyone = getattr(alone, name), getattr(together, name)
         assert (one is None and everyone is None) or one[0] == everyone[5]

@@ -1,55 +1,31 @@
-"""The section `counterfactuals`: every option of every method, with the defaults of its function."""
+"""The section `counterfactuals`: what decides a row, what decides which rows there are, and targets."""
 
-import inspect
 from pathlib import Path
-from typing import get_args
 
 import pytest
-from pydantic import TypeAdapter
 
 from pipeline.errors import UserError
-from pipeline.explain import COUNTERFACTUALS, load_explainer
-from pipeline.study.counterfactuals import ADDED, CounterfactualEntry
 from pipeline.study.targets import near_and_far, pairs_of, read_pairs, targets_of_image
+from tests.explain.declared import made
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMED = {"generator": "adm", "guide": "guide"}
-OF_THE_STAGE = {"classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress"}
-OF_THE_STAGE |= {"perceptual", "perceptual_weight"}
-INSTEAD = {"cone": {"helper", "angle", "projection"}, "generator": set()}
-SECTIONS = {
-    section.model_fields["method"].annotation: section for section in get_args(get_args(CounterfactualEntry)[0])
-}
+ADDED = {"vary": {}, "target": "next", "samples": 3, "rows": 5, "classifiers": ["a"]}
 
 
 def entry(method, **options):
     """The section of a method, with the names that it must have."""
-    (section,) = [each for kind, each in SECTIONS.items() if method in get_args(kind)]
-    named = {key: value for key, value in NAMED.items() if key in section.model_fields}
-    return TypeAdapter(CounterfactualEntry).validate_python({"method": method, **named, **options})
-
-
-@pytest.mark.parametrize("method", COUNTERFACTUALS)
-def test_a_section_has_the_options_of_its_function_and_their_defaults(method):
-    options = entry(method).options()
-    parameters = inspect.signature(load_explainer(method, "counterfactuals")).parameters
-    written = {name for key in options for name in INSTEAD.get(key, {key})} - {"method"}
-    assert written == set(parameters) - OF_THE_STAGE
-    for key, value in options.items():
-        if key in parameters and key not in (*NAMED, "immutable"):
-            default = parameters[key].default
-            assert value == (list(default) if isinstance(default, tuple) else default), key
+    return made(method, "counterfactuals", options)
 
 
 def test_what_decides_which_rows_there_are_does_not_decide_what_is_in_one():
-    assert entry("pgd", target="next", samples=3, rows=5, classifiers=["a"]).options() == entry("pgd").options()
-    assert not ADDED & set(entry("pgd").options())
+    assert entry("pgd", **ADDED).options() == entry("pgd").options()
+    assert not ADDED.keys() & entry("pgd").options().keys()
 
 
 def test_methods_name_the_networks_that_they_use():
-    assert entry("dvce", cone={"helper": "robust"}).parts() == ["adm", "robust"]
-    assert entry("classifier-guidance").parts() == ["adm", "guide"]
-    assert entry("svce").parts() == []
+    assert entry("dvce", cone={"helper": "robust"}).parts() == {"generator": "generator", "helper": "robust"}
+    assert entry("classifier-guidance").parts() == {"generator": "generator", "guide": "guide"}
+    assert entry("svce").parts() == {}
 
 
 def test_targets_are_words_or_pairs(tmp_path):

@@ -219,6 +219,12 @@ def test_a_damaged_account_of_a_run_is_passed_over(tmp_path):
     assert len(Measured(tmp_path).runs) == 1
 
 
+@pytest.mark.parametrize("gone", [{"method": "gone"}, {"method": "lime", "gone": 3}])
+def test_a_run_of_methods_and_options_that_are_no_longer_is_passed_over(gone, tmp_path):
+    write_run(tmp_path, "earlier", "saliency", compute=6.0, evaluations=100, methods={"map": gone})
+    assert Measured(tmp_path).runs == []
+
+
 def test_the_bytes_of_images_are_those_of_earlier_ones_of_the_same_world(tmp_path):
     write_run(tmp_path, "earlier", "predict", compute=6.0, evaluations=100)
     assert len(PNG) / SIDE**2 < png_bytes_per_pixel(tmp_path, {"world": "shapes"}) < 4 * len(PNG) / SIDE**2

@@ -10,7 +10,7 @@ from pipeline.diffusion.file import save_model
 from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
-from pipeline.explain import SALIENCY
+from pipeline.methods import methods
 from pipeline.study import Study
 from pipeline.study.fitting import check_methods
 from pipeline.study.heads import classes_of
@@ -175,7 +175,7 @@ def test_a_map_without_gradients_is_made_of_a_black_box():
     black_box = {"mine": {**MINE, "differentiable": False}}
     without = {"lime": {"method": "lime"}, "occlusion": {"method": "occlusion"}, "random": {"method": "random"}}
     check_methods(plan(GUIDED, black_box, saliency=without))
-    for method in set(SALIENCY) - set(without):
+    for method in set(methods("saliency")) - set(without):
         assert complaint(GUIDED, black_box, saliency={"map": {"method": method}}).startswith(
             f"saliency.map: {method} needs gradients and classifier 'mine' gives none"
         )

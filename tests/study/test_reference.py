@@ -9,11 +9,11 @@ from jsonschema import Draft202012Validator
 from pydantic import Field
 
 from pipeline.metrics.names import METRICS, over_rows
+from pipeline.section import Section
 from pipeline.study import Study
 from pipeline.study.chapters import CHAPTERS, Chapter
 from pipeline.study.reference import METRICS_PAGE, anchor, metrics_page, own_keys, parents, reference, schema_text
 from pipeline.study.schema import study_schema
-from pipeline.study.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]

@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import UserError
+from pipeline.section import Section
 from pipeline.study import load_study
 from pipeline.study.mistakes import describe
 from pipeline.study.schema import SectionSchema
-from pipeline.study.section import Section
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = """\

@@ -1,4 +1,4 @@
-"""What all methods of a study share: sweeps over their options, and the classifiers that they explain."""
+"""Sweeps: one entry of a study for each value that a method varies."""
 
 from __future__ import annotations
 
@@ -7,32 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from pydantic import Field
-
 from pipeline.errors import UserError
-from pipeline.study.section import Name, Section
 from pipeline.study.words import plain
-
-
-class Method(Section):
-    """A method under a name of its own: two entries may use one method with other options."""
-
-    vary: dict[str, list[Any] | dict[str, Any]] = Field(
-        {},
-        description="Options with a list of values, or with a mapping from words to values: one entry is made of each"
-        " value, named after it or by its word.",
-    )
-    classifiers: list[Name] | None = Field(
-        None, min_length=1, description="Which classifiers of the study it explains; all if nothing is said."
-    )
-
-    def explains(self, classifier: str) -> bool:
-        """Whether it explains that classifier of the study."""
-        return self.classifiers is None or classifier in self.classifiers
-
-    def options(self) -> dict[str, Any]:
-        """What decides an explanation: all keys but those that make entries of it or choose classifiers."""
-        return self.model_dump(mode="json", exclude={"vary", "classifiers"})
 
 
 def expand_sweeps(methods: Mapping[str, Any], where: str) -> dict[str, Any]:

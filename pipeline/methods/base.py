@@ -1,0 +1,257 @@
+"""What declarations of methods share: sections of a study, with what else is known of a method before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.fingerprint import fingerprint, release
+from pipeline.infill import INFILLS
+from pipeline.section import Name, Section
+
+InfillName = Literal["mean", "blur", "random", "local-mean"]
+Score = Literal["log-odds", "logit"]
+TargetWord = Literal["next", "second-best", "most-confused", "near", "far"]
+TARGET_KEYS = ("fixed", "pairs", "table")
+ROLES = ("generator", "guide", "helper")
+"""What networks and generators that a method names are to it."""
+LOADED = ("method", "generator", "guide", "immutable")
+"""Options that are no keywords of its function as they stand."""
+SIDE = 32  # pixels; at any size a method needs gradients, or does not
+PIXELS_PER_CELL = 4  # of a mask, if no grid is given
+
+
+class Method(Section):
+    """A method under a name of its own: two entries may use one method with other options."""
+
+    family: ClassVar[str]
+    """The section of a study that it stands in."""
+    explain: ClassVar[str]
+    """Its function, as module:function."""
+    libraries: ClassVar[tuple[str, ...]]
+    """Packages whose release decides what it makes."""
+    example: ClassVar[str]
+    """An entry of a study, as a line of YAML; a generator or guide in it is a file of that name."""
+    tiny: ClassVar[dict[str, Any]]
+    """Options with which tests run it in a moment."""
+    bound: ClassVar[float]
+    """How far what it makes of an image, with tiny options, may move in other company: a share of a map's range, or
+    of the range of a pixel. `benchmarks/batch_size.py` measures it."""
+
+    vary: dict[str, list[Any] | dict[str, Any]] = Field(
+        {},
+        description="Options with a list of values, or with a mapping from words to values: one entry is made of each"
+        " value, named after it or by its word.",
+    )
+    classifiers: list[Name] | None = Field(
+        None, min_length=1, description="Which classifiers of the study it explains; all if nothing is said."
+    )
+
+    @classmethod
+    def module(cls) -> str:
+        """The module of its function."""
+        return cls.explain.split(":")[0]
+
+    @classmethod
+    def function(cls) -> Callable:
+        """Its function, whose module is imported now."""
+        module, function = cls.explain.split(":")
+        return getattr(import_module(module), function)
+
+    @classmethod
+    def purpose(cls) -> str:
+        """The word of its noise. It decides what the method makes, and so stands in the module, as code does."""
+        return import_module(cls.module()).PURPOSE
+
+    def explains(self, classifier: str) -> bool:
+        """Whether it explains that classifier of the study."""
+        return self.classifiers is None or classifier in self.classifiers
+
+    def options(self) -> dict[str, Any]:
+        """What decides an explanation: all keys but those that make entries of it or choose classifiers."""
+        return self.model_dump(mode="json", exclude={"vary", "classifiers"})
+
+    def decided_by(self, modules: list[str], seed: int) -> dict[str, Any]:
+        """What decides what it makes, whatever it explains: options, code of these modules, seed, libraries."""
+        return {
+            "method": self.options(),
+            "code": [fingerprint(module, deciding=True) for module in modules],
+            "seed": seed,
+            "libraries": {name: release(name) for name in self.libraries},
+        }
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the map of one image takes: forward passes alone, those with their backward, and the cells of the map.
+
+    Counted as `Maps` counts them, passes of one image through the classifier; here those that end in a backward pass
+    are told apart, since they cost more. rows_together: passes of one image that stand in one batch; batches that too
+    few images fill are padded, which costs time.
+    """
+
+    forward: int
+    with_backward: int
+    map_cells: int
+    rows_together: int = 1
+
+    @property
+    def network_evaluations(self) -> int:
+        """As the explainer reports them: a pass with its backward counts once."""
+        return self.forward + self.with_backward
+
+
+class SaliencyMethod(Method):
+    """A method that explains a decision by a map.
+
+    Its function takes (classifier, images, targets, *, noise, infill, batch_size, progress, options): Maps.
+    """
+
+    family = "saliency"
+    libraries = ("torch", "captum")
+    own_infill: ClassVar[str | None] = None
+    """What it fills in if nothing is said."""
+
+    def spends(self, height: int, width: int) -> Spent:
+        """What it spends on an image of height x width pixels; a test holds it against what the explainer reports."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it spends")
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether it sends gradients through the classifier that it explains."""
+        return self.spends(SIDE, SIDE).with_backward > 0
+
+    @property
+    def filled_in(self) -> str | None:
+        """The in-filler of its maps."""
+        return getattr(self, "infill", None) or self.own_infill
+
+    def deciding(self, network: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """All that decides a map besides the image. network: the identity of the classifier."""
+        infill = getattr(self, "infill", None)
+        modules = [self.module(), *([INFILLS[infill].split(":")[0]] if infill else [])]
+        return {"network": dict(network), **self.decided_by(modules, seed)}
+
+    def keywords(self) -> dict[str, Any]:
+        """The options of its function, which takes the in-filler loaded."""
+        return {key: value for key, value in self.options().items() if key not in ("method", "infill")}
+
+
+def cells(grid: int | None, height: int, width: int) -> int:
+    """Cells of a mask with `grid` of them along the height."""
+    rows = grid or max(1, round(height / PIXELS_PER_CELL))
+    return rows * max(1, round(rows * width / height))
+
+
+@dataclass(frozen=True)
+class Count:
+    """Passes of one counterfactual through one network.
+
+    Counted as `Counterfactuals` counts them. forward: alone. with_backward: forward with a backward pass. again:
+    further backward passes over a forward pass that was counted, for gradients of several quantities; they are no
+    evaluations.
+    """
+
+    forward: int = 0
+    with_backward: int = 0
+    again: int = 0
+
+    @property
+    def network_evaluations(self) -> int:
+        return self.forward + self.with_backward
+
+
+Counts = dict[str, Count]
+"""By what a network is to the method: "classifier" (the one that is explained), or one of ROLES."""
+
+
+class ChosenTargets(Section):
+    """Target classes that a person chose: exactly one of fixed, pairs and table."""
+
+    fixed: str | None = Field(None, description="The same class for all images of other classes.")
+    pairs: dict[str, str | list[str]] | None = Field(
+        None, description="The target, or several, of each class that is explained."
+    )
+    table: str | None = Field(
+        None, description="A .csv file with the columns `source_class` and `target_class`: names, or numbers from 0."
+    )
+    where: dict[str, str] = Field({}, description="table: take the rows that have these values in other columns.")
+    to_itself: bool = Field(
+        False,
+        description="Keep pairs of a class with itself, as published grids have them; they are left out otherwise.",
+    )
+
+    @model_validator(mode="after")
+    def come_from_one_place(self) -> ChosenTargets:
+        given = [key for key in TARGET_KEYS if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise PydanticCustomError(
+                "no_source",
+                "a target has exactly one of the keys {keys}; here there is {given}",
+                {"keys": ", ".join(TARGET_KEYS), "given": " and ".join(given) or "none"},
+            )
+        if self.where and self.table is None:
+            raise PydanticCustomError("misplaced", "where chooses rows of a table; leave it out", {})
+        return self
+
+
+class CounterfactualMethod(Method):
+    """What every method that makes counterfactuals has."""
+
+    # Its function takes (classifier, images, targets, *, denoiser, noise, batch_size, progress, options), and the
+    # networks that it names by what they are to it; it returns Counterfactuals.
+    family = "counterfactuals"
+    libraries = ("torch",)
+
+    target: TargetWord | ChosenTargets = Field(
+        "second-best",
+        description="Which class an image is changed to. `next`: the one after the class that is explained."
+        " `second-best`: the likeliest of the others. `most-confused`: the likeliest of the others over all images of"
+        " that class. `near` and `far`: by the table of the task that ships in `data/targets`.",
+    )
+    samples: int = Field(1, ge=1, description="Counterfactuals of each image and target, each with noise of its own.")
+    rows: int | None = Field(
+        None, ge=1, description="Only so many of the images that are explained, the first ones; all if nothing is said."
+    )
+
+    def options(self) -> dict[str, Any]:
+        """What decides a counterfactual of a given image, target and sample."""
+        return self.model_dump(mode="json", exclude={"vary", "classifiers", "target", "samples", "rows"})
+
+    def parts(self) -> dict[str, str]:
+        """The networks and generators that it names, by what they are to it."""
+        cone = getattr(self, "cone", None)
+        named = {"helper": cone and cone.helper, **{role: getattr(self, role, None) for role in ("generator", "guide")}}
+        return {role: named[role] for role in ROLES if named[role]}
+
+    def spends(self) -> Counts:
+        """The passes of one image, target and sample; at most, where it stops early (DiME). A test holds them."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it spends")
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether it sends gradients through the classifier that it explains."""
+        return self.spends().get("classifier", Count()).with_backward > 0
+
+    def deciding(self, network: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, Any]:
+        """All that decides a counterfactual besides image, target and sample.
+
+        network: the identity of the classifier; parts: those of its own parts.
+        """
+        decided = self.decided_by([self.module(), "pipeline.datasets.transform"], seed)
+        options = {key: value for key, value in decided["method"].items() if key not in parts}
+        if options.get("cone"):
+            options["cone"] = {key: value for key, value in options["cone"].items() if key != "helper"}
+        named = {role: dict(identity) for role, identity in parts.items()}
+        return {**decided, "method": options, "network": dict(network), "parts": named}
+
+    def keywords(self) -> dict[str, Any]:
+        """The options of its function, which takes networks, generators and masks loaded."""
+        options = {key: value for key, value in self.options().items() if key not in LOADED}
+        cone = options.pop("cone", None) or {}
+        return {**options, **{key: value for key, value in cone.items() if key != "helper"}}

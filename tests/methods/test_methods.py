@@ -1,0 +1,156 @@
+"""Every method by its declaration: found by folder, whole, and with the options and defaults of its function."""
+
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import pipeline.explain
+import pipeline.methods
+from pipeline.errors import UserError
+from pipeline.fingerprint import module_digests
+from pipeline.infill import INFILLS
+from pipeline.methods import load_explainer, methods, parse_method
+from pipeline.noise import Noise
+from pipeline.study import load_study
+from pipeline.study.plan import Plan
+from tests.explain.declared import COUNTERFACTUALS, SALIENCY, made
+from tests.explain.planted import conv_classifier, random_images
+
+ROOT = Path(__file__).resolve().parents[2]
+MAPS = ("classifier", "images", "targets", "noise", "infill", "batch_size", "progress")
+IMAGES = ("classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress")
+TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES}
+LOADED = {"helper", "guide", "immutable"}  # of what a study names
+FROM_CODE = {"perceptual", "perceptual_weight"}  # a function, which no study can write
+ALL = [("saliency", name) for name in SALIENCY] + [("counterfactuals", name) for name in COUNTERFACTUALS]
+
+
+def test_names_are_in_their_order_and_each_is_of_one_method():
+    assert sorted(SALIENCY) == SALIENCY and sorted(COUNTERFACTUALS) == COUNTERFACTUALS
+    assert {"fido", "bbmp", "random"} < set(SALIENCY) and {"dvce", "vaeth", "pgd"} < set(COUNTERFACTUALS)
+    declared = [each.__name__ for family in TAKEN for each in methods(family).values()]
+    written = [path.read_text(encoding="utf-8") for path in (ROOT / "pipeline" / "methods").glob("*.py")]
+    assert len(set(declared)) == len(declared) == sum(text.count("    method: Literal[") for text in written)
+
+
+@pytest.mark.parametrize(("family", "name"), ALL)
+def test_every_method_is_found_and_takes_what_the_family_takes(family, name):
+    parameters = inspect.signature(load_explainer(name, family)).parameters
+    assert set(parameters) >= set(TAKEN[family]) and list(parameters)[:3] == ["classifier", "images", "targets"]
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[3:])
+
+
+@pytest.mark.parametrize(("family", "name"), ALL)
+def test_a_declaration_has_the_options_of_its_function_and_their_defaults(family, name):
+    cone = {"cone": {"helper": "helper"}} if "cone" in methods(family)[name].model_fields else {}
+    options = made(name, family, cone).keywords()
+    parameters = inspect.signature(load_explainer(name, family)).parameters
+    assert set(options) == set(parameters) - {*TAKEN[family], *LOADED, *FROM_CODE}
+    for key in options:
+        default = parameters[key].default
+        assert options[key] == (list(default) if isinstance(default, tuple) else default), key
+
+
+@pytest.mark.parametrize(("family", "name"), ALL)
+def test_a_declaration_says_all_that_there_is_to_know(family, name):
+    declared = methods(family)[name]
+    assert declared.__doc__ and declared.purpose() and 0 < declared.bound <= 1e-2
+    assert name in (options["method"] for options in yaml.safe_load(declared.example).values())
+    tiny = made(name, family)
+    assert parse_method(tiny.options(), family) == tiny  # what a stage reads is what the study says
+    if family == "saliency":
+        assert tiny.filled_in is None or tiny.filled_in in INFILLS
+
+
+def test_no_declaration_is_code_that_decides_what_is_computed(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plan = Plan(load_study("portraits"))
+    declared = {each.__module__ for family in TAKEN for each in methods(family).values()}
+    for stage in ("predict", "saliency", "counterfactuals", "score_saliency"):
+        assert not declared & module_digests(plan.modules(stage)).keys()
+
+
+def test_a_wrong_name_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="use grad-cam"):
+        load_explainer("gradcam")
+    with pytest.raises(UserError, match="no method 'dcve' for counterfactuals; use dvce"):
+        load_explainer("dcve", "counterfactuals")
+
+
+def in_a_process_of_its_own(code, folder=ROOT):
+    """What the code prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True).stdout
+
+
+def test_methods_and_in_fillers_are_known_without_waiting_for_torch():
+    code = "import sys, pipeline.infill, pipeline.methods as m; m.methods('saliency'); print('torch' in sys.modules)"
+    assert in_a_process_of_its_own(code) == "False\n"
+
+
+def write_two_files(package):
+    """The two files that docs/extending.md adds."""
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    files = re.findall(r"```python\n# pipeline/(\S+)\n(.*?)```", text, re.DOTALL)
+    assert [path for path, _ in files] == ["methods/gradient_input.py", "explain/gradient_input.py"]
+    for path, source in files:
+        (package / path).parent.mkdir(parents=True, exist_ok=True)
+        (package / path).write_text(source, encoding="utf-8")
+
+
+ADDED = """
+import json, sys
+from pipeline.study import Study
+from pipeline.study.estimate import Estimate
+from pipeline.study.plan import Plan
+from pipeline.study.reference import reference, schema_text
+
+study = Study.model_validate({
+    "study": "mine",
+    "dataset": {"world": "portraits", "size": 32, "rows": 3},
+    "classifiers": {"net": {"timm": "resnet18", "classes": ["a", "b"], "task": "smile"}},
+    "saliency": {"map": {"method": "gradient-input"}},
+})
+plan = Plan(study)
+(work,) = [work for work in Estimate(plan).work() if work.stage == "saliency"]
+print(json.dumps({
+    "schema": "GradientInput" in json.loads(schema_text())["$defs"],
+    "reference": "## saliency: gradient-input" in reference() and "times-image: {method: gradient-input" in reference(),
+    "evaluations": work.network_evaluations,
+    "module": "pipeline.explain.gradient_input" in plan.modules("saliency"),
+    "torch": "torch" in sys.modules,
+}))
+"""
+
+
+def test_a_method_of_two_files_is_in_schema_reference_and_plan(tmp_path):
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    write_two_files(tmp_path / "pipeline")
+    found = json.loads(in_a_process_of_its_own(ADDED, tmp_path))
+    assert found == {"schema": True, "reference": True, "evaluations": 3, "module": True, "torch": False}
+
+
+def test_a_method_of_two_files_explains(tmp_path, monkeypatch):
+    write_two_files(tmp_path)
+    for package in (pipeline.methods, pipeline.explain):
+        folder = tmp_path / package.__name__.rpartition(".")[2]
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    methods.cache_clear()
+    try:
+        method = made("gradient-input", "saliency")
+        images, classifier = random_images(3), conv_classifier()
+        noise = Noise(1, ["a", "b", "c"], method.purpose())
+        maps = method.function()(classifier, images, torch.tensor([0, 1, 2]), noise=noise, **method.keywords())
+    finally:
+        methods.cache_clear()
+        for package in ("methods", "explain"):
+            sys.modules.pop(f"pipeline.{package}.gradient_input", None)
+    assert maps.map.shape == (3, 16, 16) and maps.map.min() < 0 < maps.map.max()
+    assert maps.network_evaluations.tolist() == [method.spends(16, 16).network_evaluations] * 3
