@@ -35,7 +35,7 @@ train: $(READY)  ## Train the networks and generators of a study that are missin
 	@$(BIN) python -m pipeline run $(WITH) $(if $(value NETWORK),--train $(call QUOTED,NETWORK),--target train_all)
 
 test: $(READY)  ## Run all tests, in two processes more than there are cores: some of them wait for others.
-	@$(BIN) OMP_NUM_THREADS=1 pytest --dist loadfile --numprocesses $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 2)")
+	@$(BIN) OMP_NUM_THREADS=1 pytest --dist loadfile --no-loadscope-reorder --numprocesses $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 2)")
 
 lint: $(READY)  ## Check style, imports and the workflow.
 	@$(BIN) ruff check
