@@ -103,21 +103,21 @@ def test_naming_a_classifier_needs_no_torch():
 def script(folder, **options):
     (folder / "models").mkdir(exist_ok=True)
     (folder / "models" / "mine.py").write_text("from helper import scale\nimport deep.inner\nFILE = 'mine.pth'\n")
-    (folder / "models" / "helper.py").write_text("import shared\nscale = 2\n")
+    (folder / "models" / "helper.py").write_text("import common\nscale = 2\n")
     (folder / "models" / "deep").mkdir(exist_ok=True)
     (folder / "models" / "deep" / "__init__.py").write_text("from . import beside\n")
     (folder / "models" / "deep" / "inner.py").write_text("")
     (folder / "models" / "deep" / "beside.py").write_text("")
     (folder / "models" / "mine.pth").write_text("weights")
     (folder / "models" / "unused.py").write_text("")
-    (folder / "shared.py").write_text("import models.mine, torch, nowhere\n")
+    (folder / "common.py").write_text("import models.mine, torch, nowhere\n")
     return {"entry_point": "models/mine.py:load", "classes": ["a", "b"], **options}
 
 
 def test_an_entry_point_is_all_that_it_imports_from_beside_it_and_names(folder):
     entry = script(folder)
     first = identify("mine", entry)
-    used = ["helper.py", "deep/__init__.py", "deep/inner.py", "deep/beside.py", "mine.pth", "../shared.py"]
+    used = ["helper.py", "deep/__init__.py", "deep/inner.py", "deep/beside.py", "mine.pth", "../common.py"]
     for file in used:
         path = folder / "models" / file
         before = path.read_bytes()

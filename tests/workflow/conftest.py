@@ -148,14 +148,14 @@ def copy_workflow(folder: Path, preloaded: Preloaded) -> Workflow:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory) -> Path:
-    """A folder that all processes of this session of tests share."""
+    """A folder that all processes of this run of tests share."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
 def preloaded(shared) -> Preloaded:
-    """What runs `python -m` without importing slow libraries again; one for all processes of this session."""
+    """What runs `python -m` without importing slow libraries again; one for all processes that test."""
     owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     return Preloaded.start(shared / "preloaded", owner)
 
@@ -198,7 +198,7 @@ def new_workflow(tmp_path_factory, preloaded) -> Callable[[str], Workflow]:
 
 @pytest.fixture(scope="session")
 def new_finished(shared, tmp_path_factory, preloaded) -> Callable[[str], Workflow]:
-    """Makes a copy of a workflow in which the study `tiny` has run, once for all processes of this session."""
+    """Makes a copy of a workflow in which the study `tiny` has run, once for all processes that test."""
     original = shared / "finished"
     with open(shared / "finished.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
