@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from pipeline.classifiers.load import load_classifier
-from pipeline.device import pick_device, place
 from pipeline.images import decode_mask, to_tensor
 from pipeline.infill import load_infill
 from pipeline.metrics import flipping
@@ -50,10 +49,9 @@ def score_saliency(
             image_ids = list(next(iter(maps.values())))
             rows = read_images(images, image_ids)
             flips = read_flips(truth, classifier)
-        account.device = device = pick_device()
         with account.clock("load"):
-            judged = place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]), device)
-        judged.register_forward_hook(lambda network, inputs, logits: account.clock.count(len(logits)))
+            judged = account.place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]))
+        account.passed, device = account.clock.count, account.device
         inputs = {"images": images, "saliency": saliency, "scores": [truth]}
         weights = read_weights([identity] if identity else [])
         told = provenance("score_saliency", chosen, code, inputs, weights=weights)
