@@ -26,6 +26,8 @@ def test_two_hundred_of_a_thousand_steps_are_those_of_guided_diffusion():
         (500, 200, 60, 150, 0.39168),
         (500, 200, 59, 148, 0.40136),
         (500, 50, 4, 41, 0.92574),
+        (1000, 21, 10, 499, 0.0785872),  # 10 * 49.95 is 499.5, which rounds to 500; added up it is a bit less
+        (1000, 31, 15, 500, 0.0777967),  # 15 * 33.3 is a bit less than 499.5; added up it is a bit more
     ],
 )
 def test_single_steps_of_other_respacings(full, steps, step, timestep, signal):
