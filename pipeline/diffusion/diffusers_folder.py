@@ -9,7 +9,7 @@ from torch import nn
 from pipeline.diffusion.description import LINEAR, Description
 from pipeline.diffusion.diffusers_unet import from_diffusers
 from pipeline.diffusion.entry import Entry, source_files
-from pipeline.errors import UserError
+from pipeline.errors import UserError, listed
 
 PREDICTIONS = {"epsilon": "noise", "v_prediction": "velocity"}
 SCHEDULES = {"linear": "linear", "squaredcos_cap_v2": "cosine"}
@@ -24,16 +24,26 @@ def load(entry: Entry) -> tuple[nn.Module, Description]:
 
     weights, *_ = files = source_files(entry)
     try:
-        model = UNet2DModel.from_pretrained(weights.parent, use_safetensors=True, local_files_only=True)
+        model, loading = UNet2DModel.from_pretrained(
+            weights.parent, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+        check_complete(loading)
         network = from_diffusers(model)
     except UserError as error:
-        raise UserError(f"{entry.owner}: {error}") from error
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise UserError(f"{entry.owner}: {weights.parent} cannot be used: {error}") from error
+    except (OSError, ValueError, RuntimeError, TypeError, AttributeError, ZeroDivisionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{entry.owner}: {weights.parent} holds no UNet2DModel that can be read ({reason}).") from error
     schedule, predicts = told_by_scheduler(entry.owner, files[-1]) if len(files) > 2 else (LINEAR, "noise")
     described = Description("unet", network.shape, entry.schedule or schedule, entry.predicts or predicts)
     return network.requires_grad_(False).eval(), described
+
+
+def check_complete(loading: dict[str, Any]) -> None:
+    """Raises UserError where diffusers filled in weights that the file lacks, or left out some that it has."""
+    for kind, weights in (("lack", loading["missing_keys"]), ("have beside them", loading["unexpected_keys"])):
+        if weights:
+            raise UserError(f"its weights {kind} {listed(sorted(weights)[:3])}, so they are of another network")
 
 
 def told_by_scheduler(owner: str, path: Path) -> tuple[dict[str, Any], str]:

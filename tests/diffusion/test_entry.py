@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.description import Description
@@ -75,6 +76,16 @@ def test_a_scheduler_that_is_none_of_ours_is_refused(tmp_path):
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"beta_schedule": "scaled_linear"}))
     with pytest.raises(UserError, match=r"generator 'theirs': the scheduler in .* has beta_schedule 'scaled_linear'"):
         load_generator("theirs", {"diffusers": str(folder)})
+
+
+def test_weights_that_diffusers_would_draw_at_random_are_refused(tmp_path):
+    to_diffusers(small_unet()).save_pretrained(tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    del state["conv_in.weight"]
+    save_file(state, weights, {"format": "pt"})
+    with pytest.raises(UserError, match=r"generator 'theirs': .* its weights lack conv_in\.weight"):
+        load_generator("theirs", {"diffusers": str(tmp_path)})
 
 
 def test_a_classifier_of_noised_images_is_one_and_says_so_where_a_model_is_wanted(tmp_path):
