@@ -17,6 +17,7 @@ from pipeline.diffusion.blocks import (
     Embedded,
     Norm,
     ResidualBlock,
+    scale_and_shift,
     timestep_embedding,
     zeroed,
 )
@@ -57,8 +58,9 @@ class ToldBlock(ResidualBlock):
     def modulate(self, normalised: Tensor, embedding: Told) -> Tensor:
         """The normalised feature map, scaled and shifted."""
         scale, shift = embedding.timing[self.place].type(normalised.dtype)[:, :, None, None].chunk(2, dim=1)
-        timed = torch.addcmul(shift, normalised, 1 + scale)
-        return timed * (1 + embedding.scale[self.place].type(normalised.dtype)[:, :, None, None])
+        return scale_and_shift(normalised, scale, shift) * (
+            1 + embedding.scale[self.place].type(normalised.dtype)[:, :, None, None]
+        )
 
 
 class PlainBlock(nn.Module):
