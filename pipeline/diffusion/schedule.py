@@ -82,11 +82,14 @@ class Schedule:
         of_noised = (1 - before) * math.sqrt(1 - beta) / (1 - kept)
         return of_clean * clean + of_noised * noised
 
-    def log_variance(self, fraction: Tensor | None, step: int) -> Tensor | float:
-        """Log variance of a step backwards; fraction: in [-1, 1], where a network learned it lies in its range."""
+    def log_variance(self, fraction: Tensor | None, step: int, fixed: str = "small") -> Tensor | float:
+        """Log variance of a step backwards; fraction: in [-1, 1], where a network learned it lies in its range.
+
+        fixed: of a network that did not learn it, "small" (posterior) or "large" (beta, but at step 0 as small).
+        """
         smallest, largest = (float(bound[step]) for bound in self.log_variance_range)
         if fraction is None:
-            return smallest
+            return largest if fixed == "large" and step > 0 else smallest
         share = (fraction + 1) / 2
         return share * largest + (1 - share) * smallest
 

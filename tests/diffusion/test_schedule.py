@@ -1,10 +1,12 @@
 """Schedules against the values of the published code."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from pipeline.diffusion.schedule import cosine_betas, full_schedule, respaced, respaced_by_stride
+from pipeline.diffusion.schedule import Schedule, cosine_betas, full_schedule, respaced, respaced_by_stride
 from pipeline.errors import UserError
 
 LINEAR = full_schedule("linear", 1000)
@@ -80,6 +82,15 @@ def test_a_learned_variance_lies_between_posterior_and_beta():
     fractions = torch.tensor([-1.0, 0.0, 1.0])
     assert LINEAR.log_variance(fractions, 500).tolist() == pytest.approx([smallest, (smallest + largest) / 2, largest])
     assert LINEAR.log_variance(None, 500) == pytest.approx(smallest)
+
+
+def test_a_variance_that_was_not_learned_is_the_posterior_s_or_beta():
+    schedule = Schedule(np.array([0.1, 0.2]), np.arange(2))
+    posterior = 0.2 * (1 - 0.9) / (1 - 0.9 * 0.8)  # of step 1, which stands in for that of step 0
+    small, large = (
+        [math.exp(schedule.log_variance(None, step, fixed)) for step in (0, 1)] for fixed in ("small", "large")
+    )
+    assert small == pytest.approx([posterior, posterior]) and large == pytest.approx([posterior, 0.2])
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
