@@ -195,16 +195,13 @@ def conditioned(
 
 @torch.no_grad()
 def encode(network: DiffusionAutoencoder, images: Tensor, schedule: Schedule, predicts: str = "noise") -> Codes:
-    """Codes of images (N, C, H, W) in [-1, 1]: two networks once, and the U-Net once for each step of the schedule.
+    """Codes of images (N, C, H, W) in [-1, 1]: the encoder once, and the U-Net once for each step of the schedule.
 
-    The noise is what DDIM backwards leads to (Preechakul et al. 2022): at the last step the image is taken
-    to be gone, and the noise predicted there is the code. schedule: at a whole stride, see `respaced_by_stride`.
+    The noise is what DDIM backwards leads to, see `encode_ddim`. schedule: at a whole stride, see `respaced_by_stride`.
     """
     semantic = network.encoder(images)
     denoiser = conditioned(network, semantic, schedule, predicts)
-    last = len(schedule) - 1
-    noised = encode_ddim(denoiser, images, first=last, clip=True)
-    return Codes(semantic, denoiser(noised, last, clip=True).noise)
+    return Codes(semantic, encode_ddim(denoiser, images, clip=True))
 
 
 @torch.no_grad()
