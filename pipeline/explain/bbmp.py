@@ -218,6 +218,7 @@ def explain_in_fido(
     total_variation: float = 0.0,
     warm_up: int = 1,
     kept_from: float = 1.0,
+    align_corners: bool = False,
 ) -> Maps:
     """Explain each image as FIDO does, but by one continuous mask (the baseline in FIDO's release, its BBMPNet).
 
@@ -225,7 +226,7 @@ def explain_in_fido(
     blur. objective, grid, steps, learning_rate (falling to 0), sparsity and total_variation (sums over pixels), warm_up
     and infill are as in `pipeline.explain.fido`, with this baseline's published values.
     kept_from: the mask from which a pixel is no hole for an in-filler that looks at it. At 1, as published, nearly all
-    of the image is a hole as soon as the mask has moved; 0.5 is FIDO's rule.
+    of the image is a hole as soon as the mask has moved; 0.5 is FIDO's rule. align_corners: as `fido.Options`.
 
     Returns Maps of (N, grid, grid) in [0, 1]: the mask (ssr), or 1 - mask (sdr). Evaluations: steps.
     """
@@ -234,7 +235,7 @@ def explain_in_fido(
     descent = Descent(steps, learning_rate)
     home, device, infill = images.device, classifier.mean.device, infill or load_infill("blur")
     images, targets, noise = images.to(device), targets.to(device), noise.to(device)
-    upsampling = bilinear(grid_shape(images, grid), images.shape[-2:], like=images)
+    upsampling = bilinear(grid_shape(images, grid), images.shape[-2:], images, align_corners)
     nulls = None if infill.per_step else static_backgrounds(infill, images, batch_size)
 
     def load(rows: list[int]) -> Loaded:

@@ -75,7 +75,7 @@ class Generator(Section):
     variance: Literal["small", "large"] | None = Field(
         None,
         description="checkpoint, diffusers: the variance of a step that was not learned, that of the posterior or beta;"
-        " if nothing is said `large` for a checkpoint, as in guided diffusion, and for diffusers what the pipeline says,"
+        " if nothing is said `large` for a checkpoint, as in guided diffusion, and what a pipeline of diffusers says,"
         " else `small`.",
     )
     classes: list[str] | None = Field(None, description="checkpoint: class names of a noisy classifier, in order.")
