@@ -164,10 +164,15 @@ def smooth(masks: torch.Tensor, blur: float, through_blur: bool) -> torch.Tensor
 
 
 def variation(masks: torch.Tensor, exponent: float) -> torch.Tensor:
-    """Sum (S,) over cells of (dx^2 + dy^2)^(exponent / 2), with no difference beyond the last row and column."""
+    """Sum (S,) over cells of (dx^2 + dy^2)^(exponent / 2), with no difference beyond the last row and column.
+
+    Roots have no finite gradient at 0: differences below 1e-5 give none here. The official code has its floor in the
+    gradient alone, where the power is below 1e-5: at exponent 3 a difference d below 0.0215 weighs 0.0215 d in it, and
+    d^2 here.
+    """
     down = torch.nn.functional.pad(masks.diff(dim=1), (0, 0, 0, 1))
     right = torch.nn.functional.pad(masks.diff(dim=2), (0, 1))
-    squares = (down * down + right * right).clamp_min(1e-10)  # below, roots have no finite gradient
+    squares = (down * down + right * right).clamp_min(1e-10)
     return (squares ** (exponent / 2)).sum(dim=(1, 2))
 
 
