@@ -19,7 +19,8 @@ class Description:
     """What a file of weights is; the fields are those of its header.
 
     kind: "unet" for a diffusion model, or "noisy-classifier". schedule: {"name": ..., "steps": ...} of its training.
-    predicts: see Denoiser. classes: names of the classes of a noisy classifier, where they are known.
+    predicts: see Denoiser. classes: names of the classes of a noisy classifier, where they are known. variance: see
+    Denoiser; not in the header, files of ours have it small.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Description:
     schedule: Mapping[str, Any]
     predicts: str = "noise"
     classes: Sequence[str] | None = None
+    variance: str = "small"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -48,6 +50,8 @@ SCHEDULES = {
 def published(preset: str | None, changed: Mapping[str, Any]) -> Description:
     """What the published network of that name is, with some fields of its shape changed; or a shape without a name.
 
+    A variance that was not learned is large, as guided diffusion has it where nothing else is said.
+
     Raises UserError for a name that there is not, and for a shape that is incomplete or cannot be.
     """
     if preset is None and not changed.keys() >= REQUIRED:
@@ -57,7 +61,7 @@ def published(preset: str | None, changed: Mapping[str, Any]) -> Description:
         )
     options = {**({} if preset is None else {"preset": preset}), **changed}
     kind = "noisy-classifier" if preset is not None and preset.endswith("-classifier") else "unet"
-    return Description(kind, Shape.from_options(options), SCHEDULES.get(preset, LINEAR))
+    return Description(kind, Shape.from_options(options), SCHEDULES.get(preset, LINEAR), variance="large")
 
 
 def read_description(path: Path, owner: str) -> Description:

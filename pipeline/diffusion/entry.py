@@ -21,8 +21,8 @@ FORMATS = tuple(LOADERS)
 class Entry:
     """One generator. `format` and `source` are the key and value that say where it comes from; the rest are options.
 
-    All but sha256 belong to a checkpoint, a file that says nothing of itself; schedule and predicts also to a folder of
-    diffusers without a scheduler beside it.
+    All but sha256 belong to a checkpoint, a file that says nothing of itself; schedule, predicts and variance also to a
+    folder of diffusers without a scheduler beside it.
     """
 
     name: str
@@ -36,6 +36,8 @@ class Entry:
     """{"name": ..., "steps": ...}; that of the preset, else 1,000 linear steps."""
     predicts: str | None = None
     """"noise", as all published ones, or "velocity"."""
+    variance: str | None = None
+    """Of a step, where the network did not learn it: "small" or "large", see Denoiser."""
     classes: tuple[str, ...] | None = None
     """Names of the classes of a noisy classifier, in the order of its outputs."""
     sha256: str | None = None
@@ -53,12 +55,17 @@ class Entry:
         except UserError as error:
             raise UserError(f"{self.owner}: {error}.") from error
         return Description(
-            known.kind, known.shape, self.schedule or known.schedule, self.predicts or known.predicts, self.classes
+            known.kind,
+            known.shape,
+            self.schedule or known.schedule,
+            self.predicts or known.predicts,
+            self.classes,
+            self.variance or known.variance,
         )
 
 
 OPTIONS = tuple(option.name for option in fields(Entry) if option.name not in ("name", "format", "source"))
-OF_FORMAT = {"file": ("sha256",), "checkpoint": OPTIONS, "diffusers": ("schedule", "predicts", "sha256")}
+OF_FORMAT = {"file": ("sha256",), "checkpoint": OPTIONS, "diffusers": ("schedule", "predicts", "variance", "sha256")}
 
 
 def parse_entry(name: str, entry: Mapping[str, Any]) -> Entry:

@@ -25,6 +25,7 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
             "shape": described.shape.to_options(),
             "schedule": dict(described.schedule),
             "predicts": described.predicts,
+            "variance": described.variance,
             "classes": None if described.classes is None else list(described.classes),
         }
     else:

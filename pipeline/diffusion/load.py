@@ -36,4 +36,4 @@ def load_generator(name: str, entry: Mapping[str, Any], kind: str | None = None)
     if description.kind == "noisy-classifier":
         network.classes = description.classes and tuple(description.classes)
         return network
-    return Denoiser(network, full_schedule(**description.schedule), description.predicts)
+    return Denoiser(network, full_schedule(**description.schedule), description.predicts, description.variance)

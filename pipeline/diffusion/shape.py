@@ -75,7 +75,7 @@ class Shape:
 
 def whole(multipliers: Sequence[float], channels: int) -> list[int]:
     """Channels of each level; the published 512 pixel network begins with half of them."""
-    return [int(multiplier * channels) for multiplier in multipliers]
+    return [round(multiplier * channels) for multiplier in multipliers]
 
 
 SHAPES = {

@@ -25,6 +25,9 @@ class BbmpInFido(SaliencyMethod):
     kept_from: Share = Field(
         1.0, description="The mask from which a pixel is no hole for an in-filler that looks at it; FIDO's rule is 0.5."
     )
+    align_corners: bool = Field(
+        False, description="Whether the grid is spread from the pixels in the corners on, as published."
+    )
 
     def spends(self, height: int, width: int) -> Spent:
         return Spent(0, self.steps, cells(self.grid, height, width))

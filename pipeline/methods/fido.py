@@ -29,6 +29,9 @@ class Fido(SaliencyMethod):
     draws: Literal["independent", "antithetic", "stratified"] = Field(
         "stratified", description="How the masks of a step share their noise; `independent` as published."
     )
+    align_corners: bool = Field(
+        False, description="Whether the grid is spread from the pixels in the corners on, as published."
+    )
 
     def spends(self, height: int, width: int) -> Spent:
         return Spent(0, self.steps * self.masks, cells(self.grid, height, width), self.masks)

@@ -106,7 +106,8 @@ METRICS = {
         "localisation error",
         "the share of images in which the box around the salient region overlaps no true box by more than half; the"
         " region is what lies above the mean of the map, far more than a small part, so maps that spread fail",
-        "The largest connected region counts (Fong & Vedaldi 2017; Zolna et al. 2020). True boxes are those of the"
+        "The map is brought to the image and then cut, which the published code does the other way round; the largest"
+        " connected region counts (Fong & Vedaldi 2017; Zolna et al. 2020). True boxes are those of the"
         " pixels that matter, or of the images where the truth is not known.",
     ),
     "localisation_error_tuned": Metric(

@@ -72,6 +72,12 @@ class Generator(Section):
     predicts: Literal["noise", "velocity"] | None = Field(
         None, description="checkpoint, diffusers: what it predicts; noise, as published, if nothing is said."
     )
+    variance: Literal["small", "large"] | None = Field(
+        None,
+        description="checkpoint, diffusers: the variance of a step that was not learned, that of the posterior or beta;"
+        " if nothing is said `large` for a checkpoint, as in guided diffusion, and what a pipeline of diffusers says,"
+        " else `small`.",
+    )
     classes: list[str] | None = Field(None, description="checkpoint: class names of a noisy classifier, in order.")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the file.")
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.description import Description
@@ -13,6 +14,7 @@ from pipeline.diffusion.entry import parse_entry
 from pipeline.diffusion.file import save_model
 from pipeline.diffusion.identity import identify
 from pipeline.diffusion.load import load_generator
+from pipeline.diffusion.schedule import full_schedule
 from pipeline.diffusion.shape import SHAPES, Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.digests import file_digest
@@ -75,6 +77,33 @@ def test_a_scheduler_that_is_none_of_ours_is_refused(tmp_path):
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"beta_schedule": "scaled_linear"}))
     with pytest.raises(UserError, match=r"generator 'theirs': the scheduler in .* has beta_schedule 'scaled_linear'"):
         load_generator("theirs", {"diffusers": str(folder)})
+
+
+def test_the_variance_that_a_network_did_not_learn_is_the_one_that_is_said(tmp_path):
+    network, folder = small_unet(out_channels=3), tmp_path / "theirs"
+    torch.save(network.state_dict(), tmp_path / "official.pt")
+    to_diffusers(network).save_pretrained(folder / "unet")
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"variance_type": "fixed_large"}))
+    entry = {"checkpoint": str(tmp_path / "official.pt"), "shape": {**WRITTEN, "out_channels": 3}}
+    betas = full_schedule().betas
+    for given in (entry, {**entry, "variance": "large"}, {"diffusers": str(folder)}):
+        assert predictions(load_generator("x", given)).variance == pytest.approx(betas[500])
+    for given in ({**entry, "variance": "small"}, {"diffusers": str(folder), "variance": "small"}):
+        assert predictions(load_generator("x", given)).variance < betas[500]
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"variance_type": "learned"}))
+    with pytest.raises(UserError, match="variance_type 'learned'; only fixed_small"):
+        load_generator("x", {"diffusers": str(folder)})
+
+
+def test_weights_that_diffusers_would_draw_at_random_are_refused(tmp_path):
+    to_diffusers(small_unet()).save_pretrained(tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    del state["conv_in.weight"]
+    save_file(state, weights, {"format": "pt"})
+    with pytest.raises(UserError, match=r"generator 'theirs': .* its weights lack conv_in\.weight"):
+        load_generator("theirs", {"diffusers": str(tmp_path)})
 
 
 def test_a_classifier_of_noised_images_is_one_and_says_so_where_a_model_is_wanted(tmp_path):
