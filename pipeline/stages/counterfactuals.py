@@ -147,7 +147,7 @@ class Method:
             noise=noise.to(self.device),
             batch_size=batch_size,
             **self.keywords,
-            **({"immutable": self.masks(rows)} if self.immutable else {}),
+            **({"region": self.region(rows)} if self.immutable else {}),
         )
         finite = made.images.isfinite().flatten(1).all(1).tolist()
         images = from_tensor(made.images.nan_to_num(0, 0, 0))
@@ -166,10 +166,10 @@ class Method:
         """Logits of the images as they are stored, with 8 bits a value."""
         return in_batches(self.judged, to_tensor(list(images)), batch_size=batch_size, device=self.device).numpy()
 
-    def masks(self, rows: Sequence[Row]) -> torch.Tensor:
-        """The pixels (N, 1, H, W) of the parts that stay as they are. Raises UserError where they are not known."""
+    def region(self, rows: Sequence[Row]) -> torch.Tensor:
+        """The pixels (N, H, W) outside the parts that stay as they are. Raises UserError where they are not known."""
         masks = [fit_mask(self.mask(row), self.size) for row in rows]
-        return torch.from_numpy(np.stack(masks))[:, None].to(self.device)
+        return ~torch.from_numpy(np.stack(masks)).to(self.device)
 
     def mask(self, row: Row) -> np.ndarray:
         parts = {part["concept"]: part["mask"] for part in row["parts"] or []}
