@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.methods.base import Count, CounterfactualMethod, Counts
 from pipeline.section import Name, Section
+
+
+def refuse_even(value: int, place: ValidationInfo) -> int:
+    if value % 2 == 0:
+        message = "{key} is {value}; use an odd number, such as {odd}"
+        raise PydanticCustomError("range", message, {"key": place.field_name, "value": value, "odd": value + 1})
+    return value
+
+
+Odd = Annotated[int, Field(ge=1), AfterValidator(refuse_even)]
 
 
 class Diffusion(CounterfactualMethod):

@@ -23,6 +23,7 @@ CASES = {
         {"steps": 8, "start": 4, "scales": [1e-9, 2e-9]},
         {"steps": 8, "start": 4, "scales": [1e-9], "inner": "one-step"},
     ],
+    "maskdime": [{"steps": 8, "start": 4, "scales": [1e-9, 2e-9], "spread": 3}],
     "ace": [{"start": 2, "iterations": 3}, {"start": 2, "iterations": 3, "recompute": "steps"}],
     "svce": [{"iterations": 3}],
     "pgd": [{"iterations": 3}, {"ball": "l2"}],
