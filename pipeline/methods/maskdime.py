@@ -15,7 +15,8 @@ class MaskDime(Guided):
 
     explain = "pipeline.explain.maskdime:explain"
     example = "maskdime: {method: maskdime, generator: adm, spread: 3}"
-    tiny, bound = {"steps": 8, "start": 3, "scales": [1.0, 4.0], "share": 0.2, "spread": 3}, 1e-5
+    tiny = {"steps": 8, "start": 3, "scales": [1.0, 4.0], "share": 0.2, "spread": 3, "region": {"parts": ["patch"]}}
+    bound = 1e-5
 
     method: Literal["maskdime"] = Field(description="The method.")
     steps: int = Field(200, ge=1, description="Steps of the whole walk from noise.")

@@ -12,9 +12,8 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.datasets.transform import fit, fit_mask
 from pipeline.device import BatchSize, in_batches, pick_device
-from pipeline.errors import UserError, nearest
 from pipeline.explain.counterfactuals import Counterfactuals
-from pipeline.images import content, decode_mask, decode_png, from_tensor, image_struct, to_tensor
+from pipeline.images import content, decode_png, from_tensor, image_struct, to_tensor
 from pipeline.methods import parse_method
 from pipeline.noise import Noise
 from pipeline.progress import bar
@@ -23,6 +22,7 @@ from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
+from pipeline.stages.regions import confined, read_maps
 from pipeline.stages.targets import wanted_rows
 from pipeline.tables import KEPT, TableWriter, row_id
 
@@ -44,12 +44,14 @@ def counterfactuals(
     store: Path,
     counterfactuals: Path,
     all_predictions: list[Path] | None = None,
+    saliency: list[Path] | None = None,
 ) -> None:
     """Write one row per method, image, target and sample: the counterfactual, and what the classifier says of it.
 
     rows: how many images of the part are explained, the first ones. before: how many stand in the parts before it.
     identities: of the classifier, and of all networks and generators that its methods use. all_predictions: of the
-    whole study, where a target follows from all of its images. Rows that are known are looked up.
+    whole study, where a target follows from all of its images. saliency: the maps of the part, where a region follows
+    from them. Rows that are known are looked up.
     """
     chosen = json.loads(options)
     known = read_weights(identities)
@@ -63,11 +65,18 @@ def counterfactuals(
             name: wanted_rows(name, chosen, judged, explained[: room(name, chosen, before)], all_predictions or [])
             for name in chosen["explains"][classifier]
         }
-        inputs = {"images": [images], "predictions": [predictions, *(all_predictions or [])]}
+        maps = read_maps(saliency or [], classifier)
+        inputs = {
+            "images": [images],
+            "predictions": [predictions, *(all_predictions or [])],
+            "saliency": saliency or [],
+        }
         told = provenance("counterfactuals", chosen, code, inputs, weights=known, rows=rows, before=before)
         with TableWriter(counterfactuals, "counterfactuals", told) as table:
             for name, of_method in wanted.items():
                 method = parse_method(chosen["methods"][name], "counterfactuals")
+                if method.is_confined:
+                    of_method = confined(f"counterfactuals.{name}", method, of_method, maps)
                 deciding = method.deciding(
                     identity_of(classifier, chosen, known),
                     {role: identity_of(part, chosen, known) for role, part in method.parts().items()},
@@ -125,7 +134,7 @@ class Method:
         self.seed = networks.options["seed"]
         self.explain: Callable[..., Counterfactuals] = declared.function()
         self.purpose = declared.purpose()
-        self.immutable = getattr(declared, "immutable", [])
+        self.is_confined = declared.is_confined
         self.keywords = declared.keywords()
         self.size = None
         if "generator" in parts:
@@ -147,7 +156,7 @@ class Method:
             noise=noise.to(self.device),
             batch_size=batch_size,
             **self.keywords,
-            **({"region": self.region(rows)} if self.immutable else {}),
+            **({"region": self.region(rows)} if self.is_confined else {}),
         )
         finite = made.images.isfinite().flatten(1).all(1).tolist()
         images = from_tensor(made.images.nan_to_num(0, 0, 0))
@@ -167,23 +176,8 @@ class Method:
         return in_batches(self.judged, to_tensor(list(images)), batch_size=batch_size, device=self.device).numpy()
 
     def region(self, rows: Sequence[Row]) -> torch.Tensor:
-        """The pixels (N, H, W) outside the parts that stay as they are. Raises UserError where they are not known."""
-        masks = [fit_mask(self.mask(row), self.size) for row in rows]
-        return ~torch.from_numpy(np.stack(masks)).to(self.device)
-
-    def mask(self, row: Row) -> np.ndarray:
-        parts = {part["concept"]: part["mask"] for part in row["parts"] or []}
-        for concept in self.immutable:
-            if concept not in parts:
-                close = nearest(concept, parts)
-                known = (
-                    f"its parts are {', '.join(parts)}." if parts else "no part of it is known; leave immutable out."
-                )
-                raise UserError(
-                    f"counterfactuals.{self.name}.immutable: the image {row['image_id']} has no part '{concept}';"
-                    f" {f'did you mean {close!r}?' if close else known}"
-                )
-        return np.logical_or.reduce([decode_mask(parts[concept]) for concept in self.immutable])
+        """The pixels (N, H, W) that may change."""
+        return torch.from_numpy(np.stack([fit_mask(row["region"], self.size) for row in rows])).to(self.device)
 
 
 def stored(image: np.ndarray, logits: np.ndarray, evaluations: int) -> Row:
