@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.methods.base import Count, CounterfactualMethod, Counts
-from pipeline.section import Name, Section, Share
+from pipeline.section import Name, Section
 
 REGIONS = ("parts", "saliency", "drawn")
 
@@ -20,6 +20,7 @@ def refuse_even(value: int, place: ValidationInfo) -> int:
     return value
 
 
+SomeShare = Annotated[float, Field(gt=0, le=1)]
 Odd = Annotated[int, Field(ge=1), AfterValidator(refuse_even)]
 
 
@@ -53,7 +54,7 @@ class Region(Section):
         None, description="An entry of `saliency` that explains the same classifiers: where its map is highest."
     )
     drawn: str | None = Field(None, description="An image file that marks the same pixels of all images, not in black.")
-    share: Annotated[Share, Field(gt=0)] = Field(0.3, description="saliency: how much of the image, as a share.")
+    share: SomeShare = Field(0.3, description="saliency: how much of the image, as a share.")
 
     @model_validator(mode="after")
     def come_from_one_place(self) -> Region:

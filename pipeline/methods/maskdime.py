@@ -3,8 +3,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.methods.base import Count, Counts
-from pipeline.methods.diffusion import Guided, Odd
-from pipeline.section import Share
+from pipeline.methods.diffusion import Guided, Odd, SomeShare
 
 
 class MaskDime(Guided):
@@ -27,10 +26,10 @@ class MaskDime(Guided):
     evidence: Literal["log-odds", "log-probability"] = Field("log-odds", description="What is differentiated.")
     gradient_scale: float = Field(8.0, ge=0, description="Of evidence and distances together.")
     l1_weight: float = Field(0.05, ge=0, description="Weight of the sum of absolute changes.")
-    share: Annotated[Share, Field(gt=0)] = Field(
+    share: SomeShare = Field(
         0.05, description="Of the pixels, those with the strongest evidence, which change in a step."
     )
-    inner_share: Annotated[Share, Field(gt=0)] = Field(
+    inner_share: SomeShare = Field(
         0.5, description="Of these, again the strongest: where the classifier is shown the denoised image."
     )
     spread: Odd = Field(5, description="Side in pixels, odd, of the square by which chosen pixels are grown.")

@@ -393,6 +393,21 @@ STUDIES = [
         "counterfactuals.it.immutable: the images have no part 'colour'; there are red_circle, green_circle, blue_circle, red_rectangle, green_rectangle, blue_rectangle.",
     ),
     StudyMistake(
+        "a region that comes from nowhere",
+        made("method: region-guidance, generator: adm, region: {}") + ADM,
+        "tiny.yaml: counterfactuals.it.region: a region has exactly one of the keys parts, saliency, drawn; here there is none.",
+    ),
+    StudyMistake(
+        "a region of maps that nothing makes",
+        made("method: region-guidance, generator: adm, region: {saliency: maps}") + ADM,
+        "tiny.yaml: counterfactuals.it.region.saliency: there is no 'maps'; none is defined yet.",
+    ),
+    StudyMistake(
+        "a drawn region that does not exist",
+        made("method: region-guidance, generator: adm, region: {drawn: mouth.png}") + ADM,
+        "counterfactuals.it.region.drawn: there is no file mouth.png; give the path of an image of the region.",
+    ),
+    StudyMistake(
         "mean and std of pixels from 0 to 255",
         GOOD.replace("classes:", "mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375], classes:"),
         "tiny.yaml: classifiers.mine: mean and std are of images in [0, 1], not from 0 to 255; write `mean: [0.485, 0.456, 0.406]` and `std: [0.229, 0.224, 0.225]`.",
