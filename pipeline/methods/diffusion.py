@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.methods.base import Count, CounterfactualMethod, Counts
@@ -13,10 +13,10 @@ from pipeline.section import Name, Section
 REGIONS = ("parts", "saliency", "drawn")
 
 
-def refuse_even(value: int, place: ValidationInfo) -> int:
+def refuse_even(value: int) -> int:
     if value % 2 == 0:
-        message = "{key} is {value}; use an odd number, such as {odd}"
-        raise PydanticCustomError("range", message, {"key": place.field_name, "value": value, "odd": value + 1})
+        message = "must be an odd number, such as {odd}"
+        raise PydanticCustomError("range", message, {"odd": value + 1})
     return value
 
 

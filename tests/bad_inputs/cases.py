@@ -320,7 +320,7 @@ STUDIES = [
     StudyMistake(
         "an even side of a dilation",
         made("method: ace, generator: adm, dilation: 4") + ADM,
-        "tiny.yaml: counterfactuals.it: dilation is 4; use an odd number, such as 5.",
+        "tiny.yaml: counterfactuals.it.dilation: must be an odd number, such as 5, not 4.",
     ),
     StudyMistake(
         "an option of a method out of range",

@@ -238,7 +238,7 @@ def test_classes_are_known_by_entry_file_recipe_or_guide(tmp_path):
 MISTAKES = [
     ({**DVCE, "steps": 5, "skip": 5}, "skip is 5 of 5 steps; use 0 to 4"),
     ({"method": "ace", "generator": "adm", "start": 30}, "start is 30 of 25 steps; use 1 to 25"),
-    ({"method": "ace", "generator": "adm", "dilation": 4}, "dilation is 4; use an odd number, such as 5"),
+    ({"method": "ace", "generator": "adm", "dilation": 4}, "must be an odd number, such as 5"),
 ]
 
 
