@@ -3,6 +3,7 @@ rule counterfactuals:
         images=plan.part("images", "sample"),
         predictions=plan.part("predictions", "predict"),
         all_predictions=lambda wildcards: plan.confusions(wildcards.classifier),
+        saliency=lambda wildcards: plan.regions(wildcards.classifier, wildcards.shard),
         weights=lambda wildcards: ancient(
             plan.weights(*plan.networks_for(wildcards.classifier))
         ),
@@ -30,5 +31,6 @@ rule counterfactuals:
         "python -m pipeline counterfactuals --options {params.options:q} --code {params.code} --rows {params.rows}"
         " --before {params.before} --classifier {wildcards.classifier} --images {input.images}"
         " --predictions {input.predictions} --all-predictions {input.all_predictions}"
+        " --saliency {input.saliency}"
         " --identities {input.identities} --store {params.store}"
         " --counterfactuals {output.counterfactuals} 2> {log}"

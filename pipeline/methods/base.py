@@ -20,7 +20,9 @@ TargetWord = Literal["next", "second-best", "most-confused", "near", "far"]
 TARGET_KEYS = ("fixed", "pairs", "table")
 ROLES = ("generator", "guide", "helper")
 """What networks and generators that a method names are to it."""
-LOADED = ("method", "generator", "guide", "immutable")
+CONFINING = ("immutable", "region")
+"""Options that say where an image may change; what they come to, image by image, is part of the key of a row."""
+LOADED = ("method", "generator", "guide", *CONFINING)
 """Options that are no keywords of its function as they stand."""
 SIDE = 32  # pixels; at any size a method needs gradients, or does not
 PIXELS_PER_CELL = 4  # of a mask, if no grid is given
@@ -238,13 +240,18 @@ class CounterfactualMethod(Method):
         """Whether it sends gradients through the classifier that it explains."""
         return self.spends().get("classifier", Count()).with_backward > 0
 
+    @property
+    def is_confined(self) -> bool:
+        """Whether its function is told where an image may change."""
+        return any(getattr(self, key, None) for key in CONFINING)
+
     def deciding(self, network: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, Any]:
-        """All that decides a counterfactual besides image, target and sample.
+        """All that decides a counterfactual besides image, region, target and sample.
 
         network: the identity of the classifier; parts: those of its own parts.
         """
         decided = self.decided_by([self.module(), "pipeline.datasets.transform"], seed)
-        options = {key: value for key, value in decided["method"].items() if key not in parts}
+        options = {key: value for key, value in decided["method"].items() if key not in (*parts, *CONFINING)}
         if options.get("cone"):
             options["cone"] = {key: value for key, value in options["cone"].items() if key != "helper"}
         named = {role: dict(identity) for role, identity in parts.items()}

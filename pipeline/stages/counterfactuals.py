@@ -12,9 +12,8 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.datasets.transform import fit, fit_mask
 from pipeline.device import in_batches
-from pipeline.errors import UserError, nearest
 from pipeline.explain.counterfactuals import Counterfactuals
-from pipeline.images import content, decode_mask, decode_png, from_tensor, image_struct, to_tensor
+from pipeline.images import content, decode_png, from_tensor, image_struct, to_tensor
 from pipeline.methods import parse_method
 from pipeline.methods.base import CounterfactualMethod
 from pipeline.rows import Key, RowStore
@@ -23,6 +22,7 @@ from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
+from pipeline.stages.regions import confined, read_maps
 from pipeline.stages.targets import wanted_rows
 from pipeline.tables import KEPT, TableWriter, row_id
 
@@ -44,12 +44,14 @@ def counterfactuals(
     store: Path,
     counterfactuals: Path,
     all_predictions: list[Path] | None = None,
+    saliency: list[Path] | None = None,
 ) -> None:
     """Write one row per method, image, target and sample: the counterfactual, and what the classifier says of it.
 
     rows: how many images of the part are explained, the first ones. before: how many stand in the parts before it.
     identities: of the classifier, and of all networks and generators that its methods use. all_predictions: of the
-    whole study, where a target follows from all of its images. Rows that are known are looked up.
+    whole study, where a target follows from all of its images. saliency: the maps of the part, where a region follows
+    from them. Rows that are known are looked up.
     """
     chosen = json.loads(options)
     known = read_weights(identities)
@@ -62,11 +64,18 @@ def counterfactuals(
             name: wanted_rows(name, chosen, judged, explained[: room(name, chosen, before)], all_predictions or [])
             for name in chosen["explains"][classifier]
         }
-        inputs = {"images": [images], "predictions": [predictions, *(all_predictions or [])]}
+        maps = read_maps(saliency or [], classifier)
+        inputs = {
+            "images": [images],
+            "predictions": [predictions, *(all_predictions or [])],
+            "saliency": saliency or [],
+        }
         told = provenance("counterfactuals", chosen, code, inputs, weights=known, rows=rows, before=before)
         with TableWriter(counterfactuals, "counterfactuals", told) as table:
             for name, of_method in wanted.items():
                 method = parse_method(chosen["methods"][name], "counterfactuals")
+                if method.is_confined:
+                    of_method = confined(f"counterfactuals.{name}", method, of_method, maps)
                 deciding = method.deciding(
                     identity_of(classifier, chosen, known),
                     {role: identity_of(part, chosen, known) for role, part in method.parts().items()},
@@ -77,7 +86,7 @@ def counterfactuals(
                     RowStore(store, "counterfactuals", method.method, deciding, KEPT["counterfactuals"]),
                     of_method,
                     key_of,
-                    partial(make_images, name, method, networks, judged),
+                    partial(make_images, method, networks, judged),
                     account,
                     stored_at_once=BATCH,
                     batch_size=BATCH,
@@ -105,7 +114,7 @@ def key_of(row: Row) -> Key:
 
 
 def make_images(
-    name: str, method: CounterfactualMethod, networks: Networks, judged: Classifier, batch: Batch
+    method: CounterfactualMethod, networks: Networks, judged: Classifier, batch: Batch
 ) -> tuple[list[Row], int]:
     """The counterfactuals of a batch as they are kept, and the network evaluations that they and their judgement took.
 
@@ -114,10 +123,9 @@ def make_images(
     loaded = parts_of(method, networks)
     size = loaded["denoiser"].network.shape.size if "denoiser" in loaded else None
     sources = to_tensor([fit(decode_png(row["image"]["bytes"]), size) for row in batch.rows])
-    immutable = getattr(method, "immutable", [])
-    if immutable:
-        kept = np.stack([fit_mask(mask_of(row, immutable, name), size) for row in batch.rows])
-        loaded["immutable"] = torch.from_numpy(kept)[:, None].to(batch.device)
+    if method.is_confined:
+        regions = np.stack([fit_mask(row["region"], size) for row in batch.rows])
+        loaded["region"] = torch.from_numpy(regions).to(batch.device)
     batch.expect(1 + sum(count.network_evaluations for count in method.spends().values()))
     explain: Callable[..., Counterfactuals] = method.function()
     found = explain(
@@ -150,20 +158,6 @@ def parts_of(method: CounterfactualMethod, networks: Networks) -> dict[str, Any]
     if "helper" in parts:
         loaded["helper"] = networks.classifier(parts["helper"])
     return loaded
-
-
-def mask_of(row: Row, concepts: Sequence[str], name: str) -> np.ndarray:
-    """The pixels (H, W) of the parts that stay as they are. Raises UserError where they are not known."""
-    parts = {part["concept"]: part["mask"] for part in row["parts"] or []}
-    for concept in concepts:
-        if concept not in parts:
-            close = nearest(concept, parts)
-            known = f"its parts are {', '.join(parts)}." if parts else "no part of it is known; leave immutable out."
-            raise UserError(
-                f"counterfactuals.{name}.immutable: the image {row['image_id']} has no part '{concept}';"
-                f" {f'did you mean {close!r}?' if close else known}"
-            )
-    return np.logical_or.reduce([decode_mask(parts[concept]) for concept in concepts])
 
 
 def stored(image: np.ndarray, logits: np.ndarray, evaluations: int) -> Row:

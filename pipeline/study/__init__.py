@@ -120,6 +120,9 @@ class Study(Section):
                 "counterfactuals.{name}: a control that is scored beside every method is called so; rename the method.",
                 {"name": name},
             )
+        for where, name in self.maps_named().items():
+            if name not in self.saliency:
+                refuse_name(where, name, self.saliency)
         refuse_twice("networks", self.networks, "classifiers", self.classifiers)
         for where, name in {**self.helpers_named(), **self.measuring_named()}.items():
             known = [*self.networks, *self.classifiers, *shipped_networks()]
@@ -189,6 +192,12 @@ class Study(Section):
         """The robust classifiers that cones name, by the place in the study that names them."""
         cones = ((name, getattr(entry, "cone", None)) for name, entry in self.counterfactuals.items())
         return {f"counterfactuals.{name}.cone.helper": cone.helper for name, cone in cones if cone is not None}
+
+    def maps_named(self) -> dict[str, str]:
+        """The entries of `saliency` that regions name, by the place in the study that names them."""
+        regions = ((name, getattr(entry, "region", None)) for name, entry in self.counterfactuals.items())
+        named = ((name, region.saliency) for name, region in regions if region is not None)
+        return {f"counterfactuals.{name}.region.saliency": entry for name, entry in named if entry is not None}
 
     @property
     def measuring(self) -> dict[str, str | Section | None]:

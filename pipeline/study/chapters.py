@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.methods import methods
 from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
-from pipeline.methods.diffusion import Cone
+from pipeline.methods.diffusion import Cone, Region
 from pipeline.section import Section
 from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
 from pipeline.study.datasets import (
@@ -364,6 +364,20 @@ counterfactuals:
 generators: {adm: {file: resources/adm.safetensors}}
 counterfactuals:
   dvce: {method: dvce, generator: adm, cone: {helper: smile-robust, angle: 40, projection: exact}}
+""",
+    ),
+    Chapter(
+        "region",
+        Region,
+        "With the part of a concept of a world, which covers all that changing the concept changes, it asks what the"
+        " truth asks: if only this may change, does the decision? An image without such pixels stays as it is.",
+        """\
+generators: {adm: {file: resources/adm.safetensors}}
+saliency: {occlusion: {method: occlusion}}
+counterfactuals:
+  mouth: {method: region-guidance, generator: adm, region: {parts: [smile]}}
+  seen: {method: maskdime, generator: adm, region: {saliency: occlusion, share: 0.2}}
+  drawn: {method: dvce, generator: adm, region: {drawn: resources/mouth.png}}
 """,
     ),
     *chapters_of("counterfactuals"),

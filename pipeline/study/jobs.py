@@ -78,5 +78,6 @@ def explaining(plan: Plan, classifier: str) -> Iterator[Job]:
                 yield Job(stage, [part], inputs, [classifier], given)
             else:
                 inputs["predictions"] += plan.confusions(classifier)
+                inputs["saliency"] = plan.regions(classifier, shard)
                 given["before"] = plan.rows_before(shard)
                 yield Job(stage, [part], inputs, plan.networks_for(classifier), given)

@@ -14,6 +14,7 @@ from pipeline.datasets import DATASETS
 from pipeline.datasets.imagenet import image_files
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
 from pipeline.diffusion.entry import parse_entry, source_files
+from pipeline.digests import file_digest
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json, digest, fingerprint
 from pipeline.infill import INFILLS
@@ -152,9 +153,24 @@ class Plan:
         needed = any(method.target == "most-confused" for method in methods)
         return self.parts("predictions", "predict") if needed else []
 
+    def regions(self, classifier: str, shard: str) -> list[str]:
+        """Paths of the maps of a shard that say where the images of a classifier may change."""
+        methods = [self.study.counterfactuals[name] for name in self.methods("counterfactuals", classifier)]
+        needed = any(getattr(method, "region", None) and method.region.saliency for method in methods)
+        return [self.part("saliency", f"saliency/{classifier}", shard)] if needed else []
+
     def scores(self) -> list[str]:
         """Paths of all parts of the table of scores."""
         return [self.table("scores"), *self.scores_of("score_saliency"), *self.scores_of("score_counterfactuals")]
+
+    def drawn(self) -> dict[str, str]:
+        """sha256 of each file in which a person drew where images may change. Raises UserError for a missing one."""
+        regions = (getattr(method, "region", None) for method in self.study.counterfactuals.values())
+        paths = {region.drawn for region in regions if region and region.drawn}
+        for path in paths:
+            if not Path(path).is_file():
+                raise UserError(f"counterfactuals: a region is drawn in {path}, which does not exist; draw it anew.")
+        return {path: file_digest(Path(path)) for path in sorted(paths)}
 
     def scores_of(self, stage: str) -> list[str]:
         """Paths of the parts that a stage writes for each classifier that has what it scores."""
@@ -304,6 +320,7 @@ class Plan:
                     for name, method in study.counterfactuals.items()
                 },
                 "near_and_far": near_and_far(study.counterfactuals.values()),
+                "drawn": self.drawn(),
                 "explains": {name: self.methods("counterfactuals", name) for name in study.classifiers},
             },
             "judge": {

@@ -320,7 +320,7 @@ STUDIES = [
     StudyMistake(
         "an even side of a dilation",
         made("method: ace, generator: adm, dilation: 4") + ADM,
-        "tiny.yaml: counterfactuals.it: dilation is 4; use an odd number, such as 5.",
+        "tiny.yaml: counterfactuals.it.dilation: must be an odd number, such as 5, not 4.",
     ),
     StudyMistake(
         "an option of a method out of range",
@@ -391,6 +391,21 @@ STUDIES = [
         "a part of the images that there is not",
         made("method: dvce, generator: adm, immutable: [colour]") + ADM,
         "counterfactuals.it.immutable: the images have no part 'colour'; there are red_circle, green_circle, blue_circle, red_rectangle, green_rectangle, blue_rectangle.",
+    ),
+    StudyMistake(
+        "a region that comes from nowhere",
+        made("method: region-guidance, generator: adm, region: {}") + ADM,
+        "tiny.yaml: counterfactuals.it.region: a region has exactly one of the keys parts, saliency, drawn; here there is none.",
+    ),
+    StudyMistake(
+        "a region of maps that nothing makes",
+        made("method: region-guidance, generator: adm, region: {saliency: maps}") + ADM,
+        "tiny.yaml: counterfactuals.it.region.saliency: there is no 'maps'; none is defined yet.",
+    ),
+    StudyMistake(
+        "a drawn region that does not exist",
+        made("method: region-guidance, generator: adm, region: {drawn: mouth.png}") + ADM,
+        "counterfactuals.it.region.drawn: there is no file mouth.png; give the path of an image of the region.",
     ),
     StudyMistake(
         "mean and std of pixels from 0 to 255",

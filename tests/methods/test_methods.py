@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAPS = ("classifier", "images", "targets", "noise", "infill", "batch_size", "progress")
 IMAGES = ("classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress")
 TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES}
-LOADED = {"helper", "guide", "immutable"}  # of what a study names
+LOADED = {"helper", "guide", "region"}  # of what a study names
 FROM_CODE = {"perceptual", "perceptual_weight"}  # a function, which no study can write
 ALL = [("saliency", name) for name in SALIENCY] + [("counterfactuals", name) for name in COUNTERFACTUALS]
 

@@ -119,6 +119,7 @@ class Tables:
             self.folder / "rows",
             self.path("counterfactuals"),
             [self.path("predictions")],
+            [self.path("saliency")] if self.path("saliency").exists() else None,
         )
         return self.rows("counterfactuals")
 

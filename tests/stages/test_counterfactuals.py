@@ -189,9 +189,10 @@ def test_a_target_that_cannot_be_is_refused_before_anything_is_made(made, change
     assert sentence in str(caught.value)
 
 
-def test_a_part_that_an_image_does_not_have_cannot_stay(made):
-    with pytest.raises(UserError, match=r"immutable: the image .* has no part 'hats'; did you mean 'hat'\?"):
-        made({"dvce": {**DVCE, "immutable": ["hats"]}})
+@pytest.mark.parametrize("option", [{"immutable": ["hats"]}, {"region": {"parts": ["hair", "hats"]}}])
+def test_a_part_that_an_image_does_not_have_is_refused(made, option):
+    with pytest.raises(UserError, match=r"the image .* has no part 'hats'; did you mean 'hat'\?"):
+        made({"dvce": {**DVCE, **option}})
 
 
 def test_pixels_that_are_no_numbers_make_a_failed_row(made):
