@@ -156,8 +156,7 @@ def shared(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def preloaded(shared) -> Preloaded:
     """What runs `python -m` without importing slow libraries again; one for all processes that test."""
-    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    return Preloaded.start(shared / "preloaded", owner)
+    return Preloaded.start(shared / "preloaded", os.getpid())
 
 
 @pytest.fixture
