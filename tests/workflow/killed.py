@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.commands.holder import JOBS
-from tests.workflow.preloaded import KILLED, Preloaded
+from tests.workflow.preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 
