@@ -109,7 +109,7 @@ def test_every_stage_of_the_study_is_killed_here(jobs):
 
 @pytest.mark.parametrize(
     ("stage", "moment"),
-    [(stage, moment) for stage in TESTED for moment in ("started", "table")] + [(stage, "rows") for stage in STORING],
+    [("saliency", "started")] + [(stage, "table") for stage in TESTED] + [(stage, "rows") for stage in STORING],
 )
 def test_a_stage_that_is_killed_leaves_nothing_torn_and_goes_on_where_it_was(
     stage, moment, undisturbed, jobs, prepared, preloaded
@@ -196,7 +196,7 @@ def read_maps(path):
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undisturbed, jobs, tmp_path, preloaded):
     folder = tmp_path / "killed"
-    shutil.copytree(undisturbed, folder, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    shutil.copytree(undisturbed, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake", "saliency"))
     with begun(folder) as first:
         wait_for(lambda: "saliency small fido" in said(folder), first)
         orphan = stage_process(first.pid)
