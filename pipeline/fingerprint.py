@@ -5,10 +5,13 @@ enter. Modules are read as text, never imported.
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -87,10 +90,33 @@ def _source(root: Path, module: str) -> Path | None:
 
 @functools.cache
 def _parsed(root: Path, module: str) -> tuple[str, frozenset[str]]:
-    """Return the sha256 of a module's code, and the names of the first-party modules that it imports."""
+    """Return the sha256 of a module's code, and the names of the first-party modules that it imports.
+
+    Both are kept beside the module's bytecode, under the sha256 of what they follow from: every job asks for them, and
+    to parse all modules takes a second or two.
+    """
     source = _source(root, module)
-    tree = ast.parse(source.read_bytes(), filename=str(source))
-    package = module if source.name == "__init__.py" else module.rpartition(".")[0]
+    text = source.read_bytes()
+    follows_from = (Path(__file__).read_bytes(), module.encode(), source.name.encode(), text)
+    identity = hashlib.sha256(b"\0".join(follows_from)).hexdigest()
+    kept = source.parent / "__pycache__" / f"{source.stem}.fingerprint"
+    with contextlib.suppress(OSError, ValueError):
+        of, found, *imported = kept.read_text("utf-8").split()
+        if of == identity:
+            return found, frozenset(imported)
+    found, imported = _parse(text, module, is_package=source.name == "__init__.py")
+    if not sys.dont_write_bytecode:
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(exist_ok=True)
+            hidden = kept.with_name(f"{kept.name}.{os.getpid()}")
+            hidden.write_text(" ".join([identity, found, *sorted(imported)]), "utf-8")
+            hidden.replace(kept)
+    return found, imported
+
+
+def _parse(text: bytes, module: str, *, is_package: bool) -> tuple[str, frozenset[str]]:
+    tree = ast.parse(text, filename=module)
+    package = module if is_package else module.rpartition(".")[0]
     own = module.split(".")[0]
     imported = {name for name in _imports(tree, package) if name.split(".")[0] == own}
     pieces: list[str] = []

@@ -210,3 +210,18 @@ def test_canonical_json_knows_one_text_for_equal_values():
 def test_canonical_json_refuses_what_has_no_one_text(value):
     with pytest.raises((TypeError, ValueError)):
         canonical_json(value)
+
+
+def test_what_was_parsed_is_kept_with_its_source_and_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before, after = (tmp_path / name for name in ("before", "after"))
+    before.mkdir()
+    (before / "one.py").write_text("X = 1", encoding="utf-8")
+    found = fingerprint("one", root=before)
+    before.rename(after)
+    with monkeypatch.context() as patch:
+        patch.delattr("pipeline.fingerprint.ast.parse")
+        assert fingerprint("one", root=after) == found
+    after.rename(tmp_path / "edited")
+    (tmp_path / "edited" / "one.py").write_text("X = 2", encoding="utf-8")
+    assert fingerprint("one", root=tmp_path / "edited") != found

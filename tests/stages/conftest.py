@@ -166,16 +166,14 @@ class Tables:
         return row
 
 
-@pytest.fixture
-def brightness(tmp_path) -> dict[str, Any]:
-    """The entry of a classifier that knows bright images from dark ones."""
-    path = tmp_path / "brightness.py"
+def bright_entry(folder: Path) -> dict[str, Any]:
+    """The entry of a classifier that knows bright images from dark ones, whose source is written to a folder."""
+    path = folder / "brightness.py"
     path.write_text(BRIGHTNESS, encoding="utf-8")
     return {"entry_point": f"{path}:load", "task": "smile", "classes": ["absent", "present"]}
 
 
-@pytest.fixture
-def study(tmp_path, brightness) -> Callable[..., Tables]:
+def study_maker(folder: Path, brightness: dict[str, Any]) -> Callable[..., Tables]:
     """Makes a study of portraits judged by `brightness`; the dataset's options and whole sections can be replaced."""
 
     def make(dataset: dict[str, Any] | None = None, name: str = "tiny", **sections: Any) -> Tables:
@@ -183,6 +181,18 @@ def study(tmp_path, brightness) -> Callable[..., Tables]:
         if "folder" in chosen:
             del chosen["world"]
         values = {"study": name, "dataset": chosen, "classifiers": {"bright": brightness}, **sections}
-        return Tables(tmp_path, Plan(Study.model_validate(values)))
+        return Tables(folder, Plan(Study.model_validate(values)))
 
     return make
+
+
+@pytest.fixture
+def brightness(tmp_path) -> dict[str, Any]:
+    """The entry of a classifier that knows bright images from dark ones."""
+    return bright_entry(tmp_path)
+
+
+@pytest.fixture
+def study(tmp_path, brightness) -> Callable[..., Tables]:
+    """Makes a study of portraits judged by `brightness`; the dataset's options and whole sections can be replaced."""
+    return study_maker(tmp_path, brightness)
