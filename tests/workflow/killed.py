@@ -9,8 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from pipeline.commands.holder import JOBS
-from pipeline.stages import STAGES
-from pipeline.study.trained import TRAINED_BY
+from pipeline.workflow import stages
 from tests.workflow.preloaded import LIBRARIES
 
 CONTEXT = get_context("forkserver")
@@ -18,7 +17,7 @@ CONTEXT.set_forkserver_preload(
     [
         "tests.workflow.killed",
         *LIBRARIES,
-        *(f"pipeline.stages.{stage}" for stage in STAGES if stage not in TRAINED_BY),
+        *(f"pipeline.stages.{stage}" for stage, declared in stages().items() if not declared.trains),
         "pipeline.classifiers.load",
         "pipeline.diffusion.load",
         "pipeline.explain.dvce",

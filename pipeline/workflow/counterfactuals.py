@@ -1,0 +1,93 @@
+from collections.abc import Iterator
+
+from pipeline.methods.base import CounterfactualMethod
+from pipeline.study.targets import near_and_far, pairs_of, targets_of_image
+from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes, forwards
+
+BATCHES = 3200  # images that take as much memory as a batch with the generator's gradients
+
+
+def networks(job: Job) -> list[str]:
+    """The classifier, and the networks and generators that its counterfactuals are made with."""
+    return [job.classifier, *(part for method in job.methods.values() for part in method.parts().values())]
+
+
+def wanted(name: str, method: CounterfactualMethod) -> dict:
+    """Which counterfactuals a method is to make."""
+    return {
+        "targets": pairs_of(name, method),
+        "to_itself": getattr(method.target, "to_itself", False),
+        "samples": method.samples,
+        "rows": method.rows,
+    }
+
+
+def options(job: Job) -> dict:
+    study = job.study
+    return {
+        "study": study.study,
+        "seed": study.seed,
+        "networks": job.plan.entries(job.networks),
+        "generators": job.plan.entries(job.networks, generators=True),
+        "explained_class": study.explained_class,
+        "methods": {name: method.options() for name, method in study.counterfactuals.items()},
+        "wanted": {name: wanted(name, method) for name, method in study.counterfactuals.items()},
+        "near_and_far": near_and_far(study.counterfactuals.values()),
+        "explains": {
+            name: list(job.plan.job("counterfactuals", classifier=name).methods) for name in study.classifiers
+        },
+    }
+
+
+def follow_from_all_images(job: Job) -> list[str]:
+    """The predictions of all images, where targets follow from them."""
+    return ["predictions/predict"] if any(each.target == "most-confused" for each in job.methods.values()) else []
+
+
+def passes(job: Job) -> Iterator[Passes]:
+    """For each image, target and sample what the method takes, and a pass that judges the image as it is stored."""
+    for name, method in job.methods.items():
+        images = job.explained if method.rows is None else max(0, min(job.explained, method.rows - job.before))
+        rows = images * method.samples * targets_of_image(name, method)
+        counts = method.spends().values()
+        evaluations = rows * (1 + sum(count.network_evaluations for count in counts))
+        backward = rows * sum(count.with_backward for count in counts)
+        yield Passes(job.classifier, name, rows, evaluations, backward, 200 + job.plan.png_bytes)
+
+
+def takes(job: Job) -> Takes:
+    made = tuple(passes(job))
+    rows = sum(each.rows for each in made)
+    return Takes(
+        rows=rows,
+        row_bytes=150 + job.plan.png_bytes,
+        passes=made,
+        megabytes=6e-5 * (rows + BATCHES) * job.pixels,
+        seconds=2e-5 * forwards(made) * job.pixels,
+    )
+
+
+def kept(job: Job, identities: Identities) -> Iterator[Kept]:
+    network = job.classifier
+    for name, method in job.methods.items():
+        parts = method.parts()
+        named = {role: identities[part] for role, part in parts.items()}
+        deciding = method.deciding(identities[network], named, job.study.seed)
+        yield Kept(method.method, deciding, (network, *parts.values()), network, name)
+
+
+STAGE = Stage(
+    says="Change each image until the classifier decides for another class, by every method.",
+    reads=("identities", "images", "predictions/predict"),
+    writes="counterfactuals",
+    each=("classifier", "shard"),
+    whole=follow_from_all_images,
+    when=lambda job: bool(job.methods and job.explained),
+    networks=networks,
+    methods=lambda study: study.counterfactuals,
+    options=options,
+    given=lambda job: {"rows": job.plan.explained_rows(job.shard), "before": job.before},
+    keeps="counterfactuals",
+    kept=kept,
+    takes=takes,
+)
