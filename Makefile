@@ -9,7 +9,7 @@ BIN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 # What a person gives reaches a command as it is: neither make nor the shell reads anything into it.
 QUOTED = '$(subst ','\'',$(value $(1)))'
 WITH = --study $(call QUOTED,STUDY) --profile $(call QUOTED,PROFILE)
-unexport STUDY PROFILE GPU NETWORK
+unexport STUDY PROFILE NETWORK
 
 .PHONY: run retry why plan files store train test lint lock reference clean
 
@@ -20,10 +20,10 @@ retry: $(READY)  ## Compute the rows of a study that failed once more.
 	@$(BIN) python -m pipeline retry $(WITH)
 
 why: $(READY)  ## Tell in words what would run of a study, and why.
-	@$(BIN) python -m pipeline why $(WITH)
+	@$(BIN) python -m pipeline why --study $(call QUOTED,STUDY)
 
-plan: $(READY)  ## Tell what a study will take before anything runs; GPU=H100 for a card, MEASURE=1 to time the networks.
-	@$(BIN) python -m pipeline plan --study $(call QUOTED,STUDY) $(if $(value GPU),--gpu $(call QUOTED,GPU)) $(if $(MEASURE),--measure)
+plan: $(READY)  ## Tell what a study takes before anything runs, and what of it is left.
+	@$(BIN) python -m pipeline plan --study $(call QUOTED,STUDY)
 
 files: $(READY)  ## List the files of others that a study needs; DOWNLOAD=1 fetches those that are published openly.
 	@$(BIN) python -m pipeline files --study $(call QUOTED,STUDY) $(if $(DOWNLOAD),--download)

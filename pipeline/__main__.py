@@ -14,7 +14,9 @@ from typer.core import TyperGroup
 from pipeline.commands import COMMANDS
 from pipeline.commands.holder import RESULTS, join
 from pipeline.errors import UserError, lacking, nearest
-from pipeline.stages import STAGES
+from pipeline.workflow import stages
+
+STAGES = {name: stage.says for name, stage in stages().items()}
 
 
 class Commands(TyperGroup):

@@ -13,15 +13,16 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def gpu(stage):
+    """Whether a job runs networks."""
+    return lambda wildcards: int(plan.job(stage, **wildcards).runs_networks)
+
+
 def memory(stage):
     """Memory of a job in megabytes; more at every attempt."""
-    return lambda wildcards, attempt: attempt * plan.memory(
-        stage, wildcards.get("network")
-    )
+    return lambda wildcards, attempt: attempt * plan.job(stage, **wildcards).megabytes
 
 
 def runtime(stage):
     """Longest time of a job in minutes; more at every attempt."""
-    return lambda wildcards, attempt: attempt * plan.runtime(
-        stage, wildcards.get("network")
-    )
+    return lambda wildcards, attempt: attempt * plan.job(stage, **wildcards).minutes

@@ -2,14 +2,18 @@ rule counterfactuals:
     input:
         images=plan.part("images", "sample"),
         predictions=plan.part("predictions", "predict"),
-        all_predictions=lambda wildcards: plan.confusions(wildcards.classifier),
-        saliency=lambda wildcards: plan.regions(wildcards.classifier, wildcards.shard),
-        weights=lambda wildcards: ancient(
-            plan.weights(*plan.networks_for(wildcards.classifier))
+        all_predictions=lambda wildcards: plan.whole(
+            "counterfactuals", wildcards.classifier
         ),
-        identities=lambda wildcards: [
-            plan.identity(name) for name in plan.networks_for(wildcards.classifier)
-        ],
+        saliency=lambda wildcards: plan.inputs(
+            "counterfactuals", "saliency", wildcards.classifier, wildcards.shard
+        ),
+        weights=lambda wildcards: ancient(
+            plan.weights_for("counterfactuals", wildcards.classifier)
+        ),
+        identities=lambda wildcards: plan.identities(
+            "counterfactuals", wildcards.classifier
+        ),
     output:
         counterfactuals=plan.part("counterfactuals", "counterfactuals/{classifier}"),
     log:
@@ -18,7 +22,7 @@ rule counterfactuals:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("counterfactuals"),
         mem_mb=memory("counterfactuals"),
         runtime=runtime("counterfactuals"),
     params:

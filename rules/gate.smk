@@ -1,4 +1,4 @@
-from pipeline.study.trained import measuring_files, trained_by, trained_generator_file
+from pipeline.workflow.trained import measuring_files, trained_generator_file
 
 
 # What a trained diffusion model draws, held against its training images: for its model card.
@@ -16,12 +16,12 @@ rule gate:
     log:
         plan.log("gate/{network}"),
     wildcard_constraints:
-        network=one_of(trained_by(plan.study, "gate")),
+        network=one_of(plan.recipes("gate")),
     conda:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("gate"),
         mem_mb=memory("gate"),
         runtime=runtime("gate"),
     params:

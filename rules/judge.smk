@@ -1,9 +1,11 @@
 rule judge:
     input:
         predictions=plan.part("predictions", "predict"),
-        counterfactuals=lambda wildcards: plan.counterfactuals_in(wildcards.shard),
-        weights=ancient(plan.weights(*plan.judges)),
-        identities=[plan.identity(network) for network in plan.judges],
+        counterfactuals=lambda wildcards: plan.parts(
+            "counterfactuals", shard=wildcards.shard
+        ),
+        weights=ancient(plan.weights_for("judge")),
+        identities=plan.identities("judge"),
     output:
         judged=plan.part("predictions", "judge"),
     log:
@@ -12,7 +14,7 @@ rule judge:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("judge"),
         mem_mb=memory("judge"),
         runtime=runtime("judge"),
     params:

@@ -1,6 +1,6 @@
 rule metrics:
     input:
-        scores=plan.scores(),
+        scores=plan.parts("scores"),
     output:
         metrics=plan.table("metrics"),
     log:

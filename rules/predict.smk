@@ -2,8 +2,8 @@ rule predict:
     input:
         images=plan.part("images", "sample"),
         interventions=plan.part("interventions", "intervene") if plan.has_truth else [],
-        weights=ancient(plan.weights(*plan.networks)),
-        identities=[plan.identity(network) for network in plan.networks],
+        weights=ancient(plan.weights_for("predict")),
+        identities=plan.identities("predict"),
     output:
         predictions=plan.part("predictions", "predict"),
     log:
@@ -12,7 +12,7 @@ rule predict:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("predict"),
         mem_mb=memory("predict"),
         runtime=runtime("predict"),
     params:

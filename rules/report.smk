@@ -1,11 +1,11 @@
 rule report:
     input:
         images=plan.parts("images", "sample"),
-        interventions=plan.parts("interventions", "intervene") if plan.has_truth else [],
-        predictions=plan.parts("predictions", "predict") + plan.judged(),
-        scores=plan.scores(),
-        saliency=plan.maps(),
-        counterfactuals=plan.counterfactuals(),
+        interventions=plan.parts("interventions", "intervene"),
+        predictions=plan.parts("predictions"),
+        scores=plan.parts("scores"),
+        saliency=plan.parts("saliency"),
+        counterfactuals=plan.parts("counterfactuals"),
         metrics=plan.table("metrics"),
     output:
         page=plan.page,

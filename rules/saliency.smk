@@ -12,7 +12,7 @@ rule saliency:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("saliency"),
         mem_mb=memory("saliency"),
         runtime=runtime("saliency"),
     params:

@@ -1,8 +1,8 @@
 rule sample:
     input:
         files=lambda wildcards: dataset_files,
-        weights=ancient(plan.weights(*plan.study.dataset.correct)),
-        identities=[plan.identity(network) for network in plan.study.dataset.correct],
+        weights=ancient(plan.weights_for("sample")),
+        identities=plan.identities("sample"),
     output:
         images=plan.parts("images", "sample"),
     log:
@@ -10,7 +10,7 @@ rule sample:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        gpu=int(bool(plan.study.dataset.correct)),
+        gpu=gpu("sample"),
         mem_mb=memory("sample"),
         runtime=runtime("sample"),
     params:

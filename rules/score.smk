@@ -1,7 +1,7 @@
 rule score:
     input:
         images=plan.parts("images", "sample"),
-        interventions=plan.parts("interventions", "intervene") if plan.has_truth else [],
+        interventions=plan.parts("interventions", "intervene"),
         predictions=plan.parts("predictions", "predict"),
     output:
         scores=plan.table("scores"),

@@ -1,16 +1,18 @@
 rule score_counterfactuals:
     input:
         images=plan.parts("images", "sample"),
-        interventions=plan.parts("interventions", "intervene") if plan.has_truth else [],
+        interventions=plan.parts("interventions", "intervene"),
         predictions=plan.parts("predictions", "predict"),
-        counterfactuals=lambda wildcards: plan.counterfactuals_of(wildcards.classifier),
-        judged=plan.judged(),
-        weights=lambda wildcards: ancient(
-            plan.weights(wildcards.classifier, *plan.measuring)
+        counterfactuals=lambda wildcards: plan.parts(
+            "counterfactuals", classifier=wildcards.classifier
         ),
-        identities=lambda wildcards: [
-            plan.identity(name) for name in [wildcards.classifier, *plan.measuring]
-        ],
+        judged=plan.parts("predictions", "judge"),
+        weights=lambda wildcards: ancient(
+            plan.weights_for("score_counterfactuals", wildcards.classifier)
+        ),
+        identities=lambda wildcards: plan.identities(
+            "score_counterfactuals", wildcards.classifier
+        ),
     output:
         scores=plan.part("scores", "score_counterfactuals/{classifier}", "000"),
     log:
@@ -19,7 +21,7 @@ rule score_counterfactuals:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("score_counterfactuals"),
         mem_mb=memory("score_counterfactuals"),
         runtime=runtime("score_counterfactuals"),
     params:

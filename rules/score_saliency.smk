@@ -1,7 +1,9 @@
 rule score_saliency:
     input:
         images=plan.parts("images", "sample"),
-        saliency=lambda wildcards: plan.maps_of(wildcards.classifier),
+        saliency=lambda wildcards: plan.parts(
+            "saliency", classifier=wildcards.classifier
+        ),
         truth=plan.table("scores"),
         weights=lambda wildcards: ancient(plan.weights(wildcards.classifier)),
         identity=plan.identity("{classifier}"),
@@ -13,7 +15,7 @@ rule score_saliency:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("score_saliency"),
         mem_mb=memory("score_saliency"),
         runtime=runtime("score_saliency"),
     params:

@@ -1,4 +1,4 @@
-from pipeline.study.trained import trained_file, trained_files
+from pipeline.workflow.trained import trained_file, trained_files
 
 
 # Training is never repeated because code changed: only when the weights are missing or their recipe is another.
@@ -14,7 +14,7 @@ rule train:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("train"),
         mem_mb=memory("train"),
         runtime=runtime("train"),
     params:

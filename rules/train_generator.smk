@@ -1,4 +1,4 @@
-from pipeline.study.trained import trained_by, trained_generator_file
+from pipeline.workflow.trained import trained_generator_file
 
 
 # Goes on where an earlier attempt was stopped. Images that the model draws appear while it learns.
@@ -12,12 +12,12 @@ rule train_generator:
     log:
         plan.log("train_generator/{network}"),
     wildcard_constraints:
-        network=one_of(trained_by(plan.study, "train_generator")),
+        network=one_of(plan.recipes("train_generator")),
     conda:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("train_generator"),
         mem_mb=memory("train_generator"),
         runtime=runtime("train_generator"),
     params:

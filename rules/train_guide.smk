@@ -1,4 +1,4 @@
-from pipeline.study.trained import trained_by, trained_generator_file
+from pipeline.workflow.trained import trained_generator_file
 
 
 rule train_guide:
@@ -10,12 +10,12 @@ rule train_guide:
     log:
         plan.log("train_guide/{network}"),
     wildcard_constraints:
-        network=one_of(trained_by(plan.study, "train_guide")),
+        network=one_of(plan.recipes("train_guide")),
     conda:
         "../envs/pipeline.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=gpu("train_guide"),
         mem_mb=memory("train_guide"),
         runtime=runtime("train_guide"),
     params:

@@ -11,12 +11,12 @@ from packaging.requirements import Requirement
 from snakemake.cli import get_argument_parser
 
 from pipeline.fingerprint import module_digests
-from pipeline.stages import STAGES
+from pipeline.workflow import stages
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = sorted((ROOT / "envs").glob("*/profile.yaml"))
 SLURM = ROOT / "envs" / "slurm" / "profile.yaml"
-RULES = {path.stem: path.read_text() for path in (ROOT / "rules").glob("*.smk") if path.stem in STAGES}
+RULES = {path.stem: path.read_text() for path in (ROOT / "rules").glob("*.smk") if path.stem in stages()}
 MIN_JOB_AGE = 300  # seconds for which a SLURM controller remembers a job, where its site says nothing
 
 
@@ -120,12 +120,12 @@ def test_a_second_profile_replaces_a_block_of_the_first_and_keeps_what_it_does_n
     assert options.executor == "slurm" and options.latency_wait == 60
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", stages())
 def test_a_rule_asks_for_its_own_memory_and_time(stage):
     assert f'mem_mb=memory("{stage}")' in RULES[stage] and f'runtime=runtime("{stage}")' in RULES[stage]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", stages())
 def test_a_rule_asks_for_a_card_where_its_stage_uses_one(stage):
     reached = (name.split(".") for name in module_digests([f"pipeline.stages.{stage}"]))
     files = [ROOT.joinpath(*name).with_suffix(".py") for name in reached if name[1:2] == ["stages"] and name[2:]]

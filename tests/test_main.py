@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import repeat_options
-from pipeline.stages import STAGES
+from pipeline.workflow import stages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,7 +30,7 @@ def test_help_lists_the_stages_and_imports_no_stage():
     shown = run("--help", python=("-X", "importtime"))
     assert shown.returncode == 0
     text = " ".join(shown.stdout.split())
-    assert all(f"{name} {what}" in text for name, what in STAGES.items())
+    assert all(f"{name} {stage.says}" in text for name, stage in stages().items())
     imported = modules(shown.stderr)
     assert "typer" in imported and not imported & {"torch", "timm", "pyarrow", "sklearn"}
 

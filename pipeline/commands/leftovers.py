@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.study.plan import Plan
+from pipeline.workflow.plan import Plan
 
 
 def stray_parts(plan: Plan) -> Iterator[Path]:
     """Parts of the study's tables from when it had more images, shards or networks; nobody should read them as its."""
-    expected = {Path(part) for part in plan.table_parts()}
+    expected = {Path(part) for part in plan.outputs()}
     for path in sorted((plan.folder / "tables").rglob("part-*.parquet")):
         if path not in expected:
             yield path

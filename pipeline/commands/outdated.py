@@ -9,25 +9,44 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
 from pipeline.classifiers.identity import without_state
 from pipeline.fingerprint import canonical_json
 from pipeline.report.provenance import read_page_provenance
 from pipeline.stages.common import provenance, read_weights
 from pipeline.stages.identify import identity_now
-from pipeline.study.jobs import Job, jobs_of
-from pipeline.study.plan import Plan
 from pipeline.tables import TableError, read_provenance
+from pipeline.workflow.base import Job
+from pipeline.workflow.plan import Plan
 
 
-def outdated(plan: Plan) -> set[str]:
-    """Files that are missing, or do not follow from the study, or are made from one of these."""
+def outdated(plan: Plan) -> list[Job]:
+    """The jobs whose files are missing, or do not follow from the study, or are made from those of such a job."""
     wanted = Wanted(plan)
-    found: set[str] = set()
-    for job in jobs_of(plan):
-        taken = [*(part for parts in job.inputs.values() for part in parts), *map(plan.identity, job.networks)]
-        if not found.isdisjoint(taken) or not wanted.stands(job):
-            found.update(job.outputs)
-    return found
+    waiting, made = [], set()
+    for job in plan.all_jobs():
+        if not made.isdisjoint(taken(job)) or not wanted.stands(job):
+            waiting.append(job)
+            made.update(job.outputs)
+    return waiting
+
+
+def taken(job: Job) -> list[str]:
+    """The files that a job takes from jobs before it."""
+    tables = [part for parts in job.inputs.values() for part in parts]
+    hashed = job.plan.weights(*job.plan.identified) if "weights" in job.stage.reads else []
+    return [*tables, *map(job.plan.identity, job.networks), *hashed]
+
+
+def newer_files(plan: Plan, waiting: list[Job]) -> list[str]:
+    """Files of the dataset that are newer than the images; which of them are others, only their content would tell."""
+    images = [Path(part) for part in plan.parts("images")]
+    if any(job.stage.writes == "images" for job in waiting):
+        return []
+    oldest = min(part.stat().st_mtime for part in images)
+    return [file for file in plan.dataset_files() if Path(file).stat().st_mtime > oldest]
 
 
 class Wanted:
@@ -46,7 +65,9 @@ class Wanted:
 
     def stands(self, job: Job) -> bool:
         """Whether all files of a job are there and follow from the study, and from its inputs as they are now."""
-        if job.stage == "identify":
+        if job.stage.trains:
+            return Path(job.outputs[0]).exists() and follows_its_recipe(job)
+        if job.stage.name == "identify":
             return all(self.identity_stands(Path(output)) for output in job.outputs)
         try:
             wanted = self.provenance_of(job)
@@ -59,7 +80,8 @@ class Wanted:
         if unknown := [name for name in job.networks if name not in self.weights]:
             self.weights |= read_weights(map(self.plan.identity, unknown))
         weights = {name: self.weights[name] for name in job.networks}
-        return compared(provenance(job.stage, *self.of_stage(job.stage), job.inputs, weights=weights, **job.given))
+        stage = job.stage.name
+        return compared(provenance(stage, *self.of_stage(stage), job.inputs, weights=weights, **job.given))
 
     def identity_stands(self, path: Path) -> bool:
         """Whether an identity is that of the files as they are; they are hashed where its note tells of others."""
@@ -78,3 +100,24 @@ def carried(path: Path) -> dict[str, Any]:
 def compared(told: dict[str, Any]) -> str:
     """A provenance but for empty entries, and for what the rows tell."""
     return canonical_json({key: value for key, value in told.items() if key != "tasks" and value not in ({}, "")})
+
+
+def follows_its_recipe(job: Job) -> bool:
+    """Whether what a job trained is of the recipe that the study has now; weights that do not tell stand."""
+    trained = recipe_in(Path(job.outputs[0]))
+    try:
+        was = job.stage.follows.model_validate(trained) if trained else job.recipe
+    except ValidationError:
+        return False
+    return was.model_dump(exclude={"gate"}) == job.recipe.model_dump(exclude={"gate"})
+
+
+def recipe_in(weights: Path) -> dict[str, Any]:
+    """The recipe that trained weights carry; nothing where they carry none."""
+    try:
+        with safe_open(weights, "numpy") as file:
+            told = json.loads(next(iter((file.metadata() or {}).values()), "{}"))
+        training = told["metadata"]["training"]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {**training, **{key: told[key] for key in ("architecture", "options") if key in told}}

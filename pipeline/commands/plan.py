@@ -1,217 +1,170 @@
-"""Tell what a study will take before anything runs: jobs, rows, network evaluations, time, storage."""
+"""Tell what a study takes before anything runs: jobs, rows, network evaluations, storage; and what of it is left."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet
 
 from pipeline.commands.files import show_files
-from pipeline.commands.needed import network_of
-from pipeline.commands.shown import in_bytes, in_words, show
-from pipeline.commands.speed import measure_speed, read_speed, speed_file, write_speed
-from pipeline.commands.there import There
-from pipeline.fingerprint import canonical_json
-from pipeline.study import EXPLAINING, load_study
-from pipeline.study.estimate import SIDE, Estimate, Passes, Work
+from pipeline.commands.needed import Needed, needed_by, read_identity
+from pipeline.commands.outdated import newer_files, outdated
+from pipeline.commands.shown import in_bytes, show
+from pipeline.rowfiles import KEY_COLUMNS
+from pipeline.study import load_study
 from pipeline.study.files import files_of
-from pipeline.study.fitting import check_methods
-from pipeline.study.gpus import LAUNCH_SECONDS, ROWS_AT_ONCE, UTILISATION, Gpu, find_gpu
-from pipeline.study.measured import Measured, Rate, png_bytes_per_pixel
-from pipeline.study.plan import RESULTS, Plan
-from pipeline.study.timing import Speed, Timing
+from pipeline.tables import SCHEMAS, read_table
+from pipeline.workflow import stages
+from pipeline.workflow.base import Job, Passes
+from pipeline.workflow.fitting import check_methods
+from pipeline.workflow.plan import UNKNOWN_SIDE, Plan
 
-COLUMNS = (
-    "stage",
-    "jobs",
-    "there",
-    "rows",
-    "there",
-    "evaluations",
-    "with backward",
-    "time here",
-    "tables",
-    "row store",
-)
-UNKNOWN, NONE = "?", "-"
+COLUMNS = ("stage", "jobs", "left", "rows", "left", "evaluations", "left", "with backward", "tables", "row store")
+NONE = "-"
+
+RowName = tuple[str, str]  # of the row that is looked at, and the sha256 of its pixels
 
 
-def plan(study: str = "default", gpu: str | None = None, measure: bool = False) -> None:
-    """Tell what a study will take, and what of it is there already; nothing is computed.
+def plan(study: str = "default") -> None:
+    """Tell what a study will take, and what of it is left to do; nothing is computed.
 
-    --study: its name, or the path of its file. --gpu: also the time on a card of that name, such as H100. --measure:
-    time one batch of every network first (takes seconds and imports torch), and keep that for later plans.
+    --study: its name, or the path of its file.
     """
-    card = find_gpu(gpu) if gpu else None
     planned = Plan(load_study(study))
     check_methods(planned)
-    estimate = Estimate(planned, png_bytes_per_pixel(RESULTS, planned.study.dataset.model_dump()))
-    identities = {name: canonical(network_of(planned, name)) for name in [*planned.networks, *planned.generators]}
-    known = speeds(planned, identities, estimate.side, measure)
-    timing = Timing(Measured(RESULTS), known, identities, estimate.side, frozenset(planned.generators))
-    stages, there = estimate.work(), There(planned)
-    show_work(stages, there, timing, card, f"Study {planned.study.study}")
-    for line in notes(stages, there, timing, card, estimate):
+    left = Left(planned)
+    lines = [cells for stage in stages() for cells in stage_cells(list(planned.jobs(stage)), left)]
+    show(f"Study {planned.study.study}", COLUMNS, [*lines, total_cells(planned, left)], numbers=COLUMNS[1:])
+    for line in notes(planned, left):
         print(line)
     if wanted := files_of(study):
         print()
         show_files(wanted)
 
 
-def canonical(identity: dict | None) -> str | None:
-    return None if identity is None else canonical_json(identity)
+class Left:
+    """What of a study is left: the jobs that `why` explains, without the rows that the row store keeps."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.jobs = outdated(plan)
+        self.made = {output for job in self.jobs for output in job.outputs}
+        root = Path(plan.store)
+        self.kept = {(need.stage, need.kept.network, need.kept.method): keys(root, need) for need in needed_by(plan)}
+
+    def waits(self, job: Job) -> bool:
+        return not self.made.isdisjoint(job.outputs)
+
+    def rows(self, job: Job, passes: Passes) -> int:
+        """Rows of passes that are to be computed."""
+        if not self.waits(job):
+            return 0
+        found = self.kept.get((job.stage.keeps, passes.network, passes.method), Counter())
+        return max(0, passes.rows - sum(found[name] for name in self.looked_at(job))) if found else passes.rows
+
+    def evaluations(self, job: Job, passes: Passes) -> int:
+        if not passes.rows:
+            return passes.evaluations * self.waits(job)
+        return round(passes.evaluations * self.rows(job, passes) / passes.rows)
+
+    def looked_at(self, job: Job) -> Iterator[RowName]:
+        """The rows that a job looks at, as far as the tables stand that have them."""
+        for table, parts in job.inputs.items():
+            if "content" in SCHEMAS[table].names and self.made.isdisjoint(parts):
+                name = "image_id" if "method" in SCHEMAS[table].names else "row_id"
+                rows = read_table(parts, table, [name, "content", "status"]).to_pylist()
+                whole = [(row[name], row["content"]) for row in rows if row["status"] == "ok"]
+                yield from whole[: job.given.get("rows")]
 
 
-def speeds(planned: Plan, identities: dict[str, str | None], side: int, measure: bool) -> dict[str, Speed]:
-    """What is known of the speed of each network; with `measure`, of all whose files are there."""
-    known = {}
-    for name, identity in identities.items():
-        if identity is None:
-            continue
-        path = speed_file(RESULTS, identity, side)
-        if measure:
-            of_generator = name in planned.generators
-            write_speed(path, measure_speed(name, planned.entry(name), planned.study.seed, side, of_generator))
-        speed = read_speed(path)
-        if speed is not None:
-            known[name] = speed
-    return known
+def keys(root: Path, need: Needed) -> Counter[RowName]:
+    """How many rows of each image the store keeps under an identity, whatever their targets and samples."""
+    found: Counter[RowName] = Counter()
+    for folder in root.glob(f"{need.stage}/{need.kept.algorithm}-*") if need.known else []:
+        identity = read_identity(folder)
+        if identity is not None and need.is_kept_in(identity):
+            for path in folder.glob("*.parquet"):
+                found.update(names_in(path))
+    return found
 
 
-def show_work(stages: Sequence[Work], there: There, timing: Timing, card: Gpu | None, heading: str) -> None:
-    """Print one line for each stage, below those that explain one for each method, and the total."""
-    columns = list(COLUMNS)
-    if card:
-        columns.insert(columns.index("time here") + 1, f"on {card.name}")
-    lines = []
-    for work in stages:
-        lines.append(stage_cells(work, there, timing, card))
-        if work.stage in EXPLAINING:
-            left = there.left(work)
-            lines += [method_cells(method, work, left, timing, card) for method in methods_of(work)]
-    lines.append(total_cells(stages, there, timing, card))
-    show(heading, columns, lines, numbers=columns[1:])
+def names_in(path: Path) -> Iterator[RowName]:
+    """The keys in a file of the store; none of one that is damaged or was merged meanwhile."""
+    try:
+        table = pyarrow.parquet.ParquetFile(path).read(KEY_COLUMNS.names[:2])
+    except (pyarrow.ArrowInvalid, OSError):
+        return
+    yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def stage_cells(work: Work, there: There, timing: Timing, card: Gpu | None) -> list[str]:
-    left = there.left(work)
-    jobs = [f"{work.jobs:,}", f"{work.jobs - left.jobs:,}"]
-    times = [told(timing.here(work)), *([told_on(timing.on(card, work))] if card else [])]
-    sizes = [in_bytes(work.table_bytes) if work.table_bytes else NONE]
-    sizes.append(in_bytes(work.store_bytes) if work.store_bytes else NONE)
-    return [work.stage, *jobs, *row_cells(work, left), *evaluation_cells(work.passes), *times, *sizes]
+def stage_cells(jobs: Sequence[Job], left: Left) -> Iterator[list[str]]:
+    """The line of a stage, and one for each method that it follows; none where it has no jobs."""
+    if not jobs:
+        return
+    waiting = list(filter(left.waits, jobs))
+    rows = [job.takes.rows for job in jobs]
+    at_most = "" if all(job.takes.exact for job in jobs) else "< "
+    told = [NONE] if None in rows else [f"{at_most}{sum(rows):,}"]
+    told.append(NONE if None in rows else f"{at_most}{sum(rows_left(job, left) for job in waiting):,}")
+    asked = [(job, passes) for job in jobs for passes in job.takes.passes]
+    sizes = [sum(job.table_bytes for job in jobs), sum(job.store_bytes for job in jobs if job.stage.keeps)]
+    counts = [f"{len(jobs):,}", f"{len(waiting):,}"]
+    yield [jobs[0].stage.name, *counts, *told, *evaluation_cells(asked, left), *map(size, sizes)]
+    for method in dict.fromkeys(passes.method for _, passes in asked if passes.method is not None):
+        own = [(job, passes) for job, passes in asked if passes.method == method]
+        counts = [f"{sum(each.rows for _, each in own):,}", f"{sum(left.rows(*each) for each in own):,}"]
+        stored = sum(each.rows * each.row_bytes for _, each in own)
+        yield [f"  {method}", "", "", *counts, *evaluation_cells(own, left), "", size(stored)]
 
 
-def method_cells(method: str, work: Work, left: Work, timing: Timing, card: Gpu | None) -> list[str]:
-    """The line of one method, over all classifiers; a job is for all methods."""
-    own, own_left = only(work, method), only(left, method)
-    times = [told(timing.all_passes(own)), *([told_on(timing.all_passes_on(card, own))] if card else [])]
-    rows, evaluations = row_cells(own, own_left), evaluation_cells(own.passes)
-    return [f"  {method}", "", "", *rows, *evaluations, *times, "", in_bytes(own.store_bytes)]
+def rows_left(job: Job, left: Left) -> int:
+    """Rows of a table that are to be computed; those of a stage that keeps none are all of a job that waits."""
+    rows = sum(each.rows for each in job.takes.passes) if job.stage.keeps else 0
+    return (
+        round(job.takes.rows * sum(left.rows(job, each) for each in job.takes.passes) / rows)
+        if rows
+        else job.takes.rows
+    )
 
 
-def total_cells(stages: Sequence[Work], there: There, timing: Timing, card: Gpu | None) -> list[str]:
-    left = [there.left(work) for work in stages]
-    jobs = sum(work.jobs for work in stages)
-    rows = sum(work.rows or 0 for work in stages)
-    times = [told_sum([timing.here(work) for work in stages])]
-    if card:
-        times.append(told_sum([estimated(timing.on(card, work)) for work in stages]))
+def evaluation_cells(asked: Iterable[tuple[Job, Passes]], left: Left) -> list[str]:
+    """Network evaluations, those left, and how many of them all send gradients back."""
+    asked = list(asked)
+    counts = [sum(each.evaluations for _, each in asked), sum(left.evaluations(*each) for each in asked)]
+    counts.append(sum(each.with_backward for _, each in asked))
+    return [f"{count:,}" if counts[0] and (count or place == 1) else NONE for place, count in enumerate(counts)]
+
+
+def size(count: float) -> str:
+    return in_bytes(count) if count else NONE
+
+
+def total_cells(planned: Plan, left: Left) -> list[str]:
+    jobs = list(planned.all_jobs())
+    asked = [(job, passes) for job in jobs for passes in job.takes.passes]
+    sizes = [sum(job.table_bytes for job in jobs), sum(job.store_bytes for job in jobs if job.stage.keeps)]
+    rows = f"{sum(job.takes.rows or 0 for job in jobs):,}"
     return [
         "total",
-        f"{jobs:,}",
-        f"{jobs - sum(work.jobs for work in left):,}",
-        f"{rows:,}",
-        f"{rows - sum(work.rows or 0 for work in left):,}",
-        *evaluation_cells([passes for work in stages for passes in work.passes]),
-        *times,
-        in_bytes(sum(work.table_bytes for work in stages)),
-        in_bytes(sum(work.store_bytes for work in stages)),
+        f"{len(jobs):,}",
+        f"{len(left.jobs):,}",
+        rows,
+        "",
+        *evaluation_cells(asked, left),
+        *map(size, sizes),
     ]
 
 
-def row_cells(work: Work, left: Work) -> list[str]:
-    """Rows, and how many of them are there."""
-    return [NONE, NONE] if work.rows is None else [f"{work.rows:,}", f"{work.rows - left.rows:,}"]
-
-
-def evaluation_cells(passes: Sequence[Passes]) -> list[str]:
-    """Network evaluations, and those of them with a backward pass."""
-    evaluations = sum(each.network_evaluations for each in passes)
-    backward = sum(each.with_backward for each in passes)
-    return [f"{evaluations:,}" if evaluations else NONE, f"{backward:,}" if backward else NONE]
-
-
-def methods_of(work: Work) -> list[str]:
-    return list(dict.fromkeys(each.method for each in work.passes))
-
-
-def only(work: Work, method: str) -> Work:
-    """The part of a stage that is one method."""
-    passes = [each for each in work.passes if each.method == method]
-    return replace(work, outputs=[], rows=sum(each.rows for each in passes), passes=passes)
-
-
-def told(rate: Rate | None) -> str:
-    """A time: measured as it is, estimated with `~`."""
-    return UNKNOWN if rate is None else ("" if rate.measured else "~") + in_words(rate.seconds)
-
-
-def told_on(seconds: float | None) -> str:
-    return told(estimated(seconds))
-
-
-def estimated(seconds: float | None) -> Rate | None:
-    return None if seconds is None else Rate(seconds, False)
-
-
-def told_sum(rates: Sequence[Rate | None]) -> str:
-    """The sum of times; of those that are known, if some are not."""
-    known = [rate for rate in rates if rate is not None]
-    words = told(Rate(sum(rate.seconds for rate in known), all(rate.measured for rate in known)))
-    return words if len(known) == len(rates) else f"> {words}"
-
-
-def notes(stages: Sequence[Work], there: There, timing: Timing, card: Gpu | None, estimate: Estimate) -> Iterator[str]:
+def notes(planned: Plan, left: Left) -> Iterator[str]:
     """What a reader of the table must know."""
-    left = [there.left(work) for work in stages]
-    evaluations = sum(work.network_evaluations for work in left)
-    jobs = sum(work.jobs for work in left)
-    yield f"Left: {jobs:,} jobs, {evaluations:,} network evaluations, {told_sum(list(map(timing.here, left)))} here."
-    yield (
-        "An evaluation is one image through one network; one with its backward pass counts once. Times are of all jobs"
-        " one after the other."
-    )
-    yield measured_on(timing)
-    if any(timing.here(work) is None for work in stages):
-        yield (
-            "? is not known: `make plan MEASURE=1` times one batch of every network that is there, and so does a run of"
-            " a small study; training is not foretold."
-        )
-    if card:
-        tensors = f"; in TF32, which convolutions may use, {card.tensor_float32:g}" if card.tensor_float32 else ""
-        yield (
-            f"On {card.name}: an estimate, from {UTILISATION:.0%} of its peak of {card.float32:g} TFLOP/s in float32"
-            f" ({card.source}{tensors}) and at least {LAUNCH_SECONDS * 1000:g} ms for each {ROWS_AT_ONCE} evaluations;"
-            " what is no pass takes as long as here."
-        )
-        if any(timing.on(card, work) is None for work in stages):
-            yield f"? on {card.name}: the operations of a network are counted by `make plan MEASURE=1`."
-    if any(method.method == "dime" for method in there.plan.study.counterfactuals.values()):
+    evaluations = sum(left.evaluations(job, passes) for job in left.jobs for passes in job.takes.passes)
+    yield f"Left: {len(left.jobs):,} jobs, {evaluations:,} network evaluations at most."
+    yield "An evaluation is one image through one network; one with its backward pass counts once."
+    if left.jobs:
+        yield "`make why` tells why; rows of tables that are made anew count as left until those stand."
+    if any(method.method == "dime" for method in planned.study.counterfactuals.values()):
         yield "DiME tries its scales in turn until the decision changes: it takes at most as many evaluations."
-    if not there.images_known:
-        yield "Which rows the row store keeps is looked up once the images are sampled."
-    if any(work.jobs > after.jobs for work, after in zip(stages, left, strict=True)):
-        yield "Tables that are there are made anew if what they follow from has changed: `make why` tells."
-    if not estimate.dataset.get("size"):
-        yield f"The images have sizes of their own; {SIDE} x {SIDE} pixels are assumed."
-
-
-def measured_on(timing: Timing) -> str:
-    """Where the times come from."""
-    if timing.measured.devices:
-        return (
-            "Times without a sign follow from earlier runs of the same networks and image size here"
-            f" ({timing.measured.devices[0]}); ~ is an estimate."
-        )
-    timed = sorted({speed.device for speed in timing.speeds.values()})
-    if timed:
-        return f"~ is an estimate: no such run was here yet; a batch of each network was timed ({', '.join(timed)})."
-    return "~ is an estimate: nothing was measured here yet."
+    if newer_files(planned, left.jobs):
+        yield "Files of the dataset are newer than the images: if one is another, its rows are left, too."
+    if not planned.study.dataset.size:
+        yield f"The images have sizes of their own; {UNKNOWN_SIDE} x {UNKNOWN_SIDE} pixels are assumed."

@@ -6,8 +6,8 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json
 from pipeline.study import load_study
-from pipeline.study.plan import Plan
-from pipeline.study.trained import trained_by, trained_files
+from pipeline.workflow.plan import Plan
+from pipeline.workflow.trained import trained_files
 
 
 def publish(
@@ -31,8 +31,8 @@ def publish(
 
     plan = Plan(load_study(study))
     trained_files(plan.study, name)
-    if name not in trained_by(plan.study, "gate"):
-        raise UserError(f"{name} is no diffusion model; publish one of {', '.join(trained_by(plan.study, 'gate'))}.")
+    if name not in plan.recipes("gate"):
+        raise UserError(f"{name} is no diffusion model; publish one of {', '.join(plan.recipes('gate'))}.")
     if not state.is_file():
         raise UserError(f"{state} does not exist; give the file of the weights with --state.")
     recipe, options = json.loads(plan.options("train_generator", name)), json.loads(plan.options("gate", name))

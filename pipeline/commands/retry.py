@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,13 @@ from pipeline.commands.run import go_on, take_over
 from pipeline.rowfiles import forget_failed
 from pipeline.rows import IDENTITY
 from pipeline.study import load_study
-from pipeline.study.plan import Plan
-from pipeline.tables import read_table
+from pipeline.tables import SCHEMAS, read_table
+from pipeline.workflow import stages
+from pipeline.workflow.base import Job, Kept
+from pipeline.workflow.plan import Plan
 
-# The table of each stage that keeps rows in the row store, and the column that names the image of a row there.
-STORED = {"predict": ("predictions", "looked_at"), "saliency": ("saliency", "image_id")}
-STORED["counterfactuals"] = ("counterfactuals", "image_id")
-NAMES = {"predictions": ["classifier", "source", "source_row_id", "image_id"]}
-NAMES["saliency"] = NAMES["counterfactuals"] = ["classifier", "image_id", "method"]
+NAMES = ("classifier", "source", "source_row_id", "image_id", "method")
+"""The columns that tell of whom and what a row is, in tables that have them."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +49,23 @@ def retry(study: str = "default", profile: str = "laptop") -> None:
 
 
 def failed_rows(plan: Plan) -> list[FailedRow]:
-    """The failed rows of a study, save for those of scores and metrics, which follow from the others."""
+    """The failed rows of a study, save for those that follow from others."""
     found = []
-    for table, parts in tables(plan).items():
-        columns = ["status", "reason", *NAMES.get(table, [])]
-        for part in parts:
-            rows = read_table(part, table, columns).to_pylist() if Path(part).exists() else []
-            found += [FailedRow(table, part, row | looked_at(row)) for row in rows if row["status"] == "failed"]
+    for table, part in [(job.stage.writes, part) for job in able_to_fail(plan) for part in job.outputs]:
+        columns = ["status", "reason", *(name for name in NAMES if name in SCHEMAS[table].names)]
+        rows = read_table(part, table, columns).to_pylist() if Path(part).exists() else []
+        found += [FailedRow(table, part, row) for row in rows if row["status"] == "failed"]
     return found
 
 
-def looked_at(row: dict[str, Any]) -> dict[str, str]:
-    """What a prediction is kept under: an image or intervention, or the image of which there are counterfactuals."""
-    if "source" not in row:
-        return {}
-    return {"looked_at": row["image_id" if row["source"] == "counterfactuals" else "source_row_id"]}
+def able_to_fail(plan: Plan) -> list[Job]:
+    """The jobs whose rows can fail by themselves."""
+    return [job for job in plan.all_jobs() if job.stage.fails and job.stage.files is None]
 
 
-def tables(plan: Plan) -> dict[str, list[str]]:
-    """The parts of the tables whose rows can fail by themselves."""
-    return {
-        "images": plan.parts("images", "sample"),
-        "interventions": plan.parts("interventions", "intervene") if plan.has_truth else [],
-        "predictions": [*plan.parts("predictions", "predict"), *plan.judged()],
-        "saliency": plan.maps(),
-        "counterfactuals": plan.counterfactuals(),
-    }
+def looked_at(row: Mapping[str, Any]) -> str:
+    """What a row is kept under: its image or, of a prediction, what was looked at, save for counterfactuals."""
+    return row["image_id"] if row.get("source") in (None, "counterfactuals") else row["source_row_id"]
 
 
 def forget(plan: Plan, failed: Iterable[FailedRow]) -> None:
@@ -84,12 +74,17 @@ def forget(plan: Plan, failed: Iterable[FailedRow]) -> None:
         path.parent: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob(f"rows/*/*/{IDENTITY}")
     }
     for needed in needed_by(plan):
-        table, name = STORED[needed.stage]
-        of_store = [row.columns for row in failed if row.table == table and row.columns["classifier"] == needed.network]
-        images = {row[name] for row in of_store if row.get("method") == needed.method}
+        table, kept = stages()[needed.stage].writes, needed.kept
+        of_store = [row.columns for row in failed if row.table == table and is_of(row.columns, kept)]
+        images = set(map(looked_at, of_store))
         for folder, identity in stores.items():
             if images and needed.is_kept_in(identity):
                 forget_failed(folder, images)
+
+
+def is_of(row: Mapping[str, Any], kept: Kept) -> bool:
+    """Whether a row is of the network and the method whose rows are kept."""
+    return (row.get("classifier"), row.get("method")) == (kept.network, kept.method)
 
 
 def account(failed: Iterable[FailedRow]) -> list[str]:

@@ -14,11 +14,11 @@ from pipeline.commands.slurm import cancel_orphans
 from pipeline.commands.workflow import become_snakemake
 from pipeline.errors import UserError, nearest
 from pipeline.study import load_study
-from pipeline.study.plan import Plan
-from pipeline.study.trained import TRAINED, TRAINED_GENERATORS, trained_files
+from pipeline.workflow import stages
+from pipeline.workflow.plan import Plan
+from pipeline.workflow.trained import TRAINED, TRAINED_GENERATORS, trained_files
 
 PROFILES = Path("envs")
-TRAINING_RULES = ("train", "train_generator", "train_guide", "gate")
 
 
 def run(
@@ -56,14 +56,14 @@ def take_over(plan: Plan, study: str, profile: str) -> None:
 
 def mark(plan: Plan) -> None:
     """Have files made anew that do not follow from the study: Snakemake may take them for good."""
-    make_these_anew(file for file in sorted(outdated(plan)) if Path(file).exists())
+    make_these_anew(file for job in outdated(plan) for file in job.outputs if Path(file).exists())
 
 
 def go_on(study: str, profile: str, targets: list[str], dry_run: bool = False) -> None:
     """Become Snakemake, which holds the folder from here on: its signals and exit status are those of the run."""
     arguments = [*targets, *(["--dry-run"] if dry_run else [])]
     if trained_elsewhere():
-        arguments += ["--consider-ancient", *(f"{rule}=images" for rule in TRAINING_RULES)]
+        arguments += ["--consider-ancient", *(f"{name}=images" for name, stage in stages().items() if stage.trains)]
     become_snakemake(study, profile, arguments)
 
 

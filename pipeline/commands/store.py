@@ -11,11 +11,11 @@ import pyarrow
 import pyarrow.parquet
 
 from pipeline.commands.holder import await_jobs, hold, read_holder
-from pipeline.commands.needed import KEEPING, Needed, needed_by, read_identity
+from pipeline.commands.needed import Needed, keeping, needed_by, read_identity
 from pipeline.commands.shown import in_bytes, show
 from pipeline.rows import IDENTITY
 from pipeline.study import DEFAULT, STUDIES, load_study, study_path
-from pipeline.study.plan import RESULTS, Plan
+from pipeline.workflow.plan import RESULTS, Plan
 
 STORES = RESULTS / "rows"
 PRUNED = ".pruned-"  # a folder that is about to go has this before its name, so that nobody finds half of it
@@ -40,7 +40,9 @@ class Store:
         """Why nobody can tell who needs the store, if so."""
         if self.identity is None:
             return f"{IDENTITY} cannot be read"
-        stage = next((each for each in (self.folder.parent.name, self.identity["stage"]) if each not in KEEPING), None)
+        stage = next(
+            (each for each in (self.folder.parent.name, self.identity["stage"]) if each not in keeping()), None
+        )
         return f"this version keeps no rows of {stage}" if stage else None
 
     @property
@@ -124,7 +126,8 @@ def show_stores(stores: Sequence[Store], needed: Mapping[str, Sequence[tuple[str
     rows = []
     for each in stores:
         using = sorted(needed[each.name], key=lambda use: not use[1].known)
-        what = " ".join(filter(None, (using[0][1].network, using[0][1].method))) if using and using[0][1].known else ""
+        kept = using[0][1].kept if using and using[0][1].known else None
+        what = " ".join(filter(None, (kept.network, kept.method))) if kept else ""
         certain = [name for name, need in using if need.known]
         studies = ", ".join(certain or [f"{name} (perhaps)" for name, _ in using])
         if each.unknown:
@@ -140,7 +143,7 @@ def show_stores(stores: Sequence[Store], needed: Mapping[str, Sequence[tuple[str
 def show_unknown(needs: Mapping[str, Sequence[Needed]]) -> None:
     """Say which networks could not be identified."""
     for study, of_study in needs.items():
-        unknown = dict.fromkeys(need.network for need in of_study if not need.known)
+        unknown = dict.fromkeys(need.kept.network for need in of_study if not need.known)
         if unknown:
             print(
                 f"{study}: the files of {', '.join(unknown)} are not there, so its needs are not known; what could be"

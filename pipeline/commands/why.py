@@ -1,33 +1,25 @@
 """Tell in words what would run, and because of which option, module or file.
 
-What would run is Snakemake's word. Why is found by comparing what a table carries (options, code) and what the job that
-wrote it noted (its modules) with the study and the code as they are now.
+Both are found by comparing what a file carries (options, code, digests of what it was made from) and what the job that
+wrote it noted (its modules) with the study, its tables and the code as they are now.
 """
 
 import json
 import re
-from ast import literal_eval
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.holder import RESULTS, is_held
-from pipeline.commands.outdated import carried
-from pipeline.commands.run import executor, mark, trained_elsewhere
-from pipeline.commands.workflow import snakemake
-from pipeline.errors import UserError
+from pipeline.commands.outdated import carried, newer_files, outdated, recipe_in, taken
 from pipeline.fingerprint import module_digests
 from pipeline.stages.common import costs_file, read_weights
 from pipeline.study import load_study
-from pipeline.study.jobs import Job, jobs_of
-from pipeline.study.plan import Plan
-from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import TableError, digest_of, read_table
+from pipeline.workflow.base import Job
+from pipeline.workflow.plan import Plan
 
-MISSING, INCOMPLETE, UPDATED = "Missing output files", "Incomplete output files", "Updated input files"
-FILES, RULE, PARAMS = "Set of input files has changed", "Code has changed", "Params have changed"
-REASONS = (MISSING, INCOMPLETE, UPDATED, "Input files updated by another job", FILES, RULE, PARAMS, "Software environ")
+UNKNOWN = "it is cut off, or nothing tells how it was made"
 LISTED = 6  # names in a sentence; of more, only how many others there are
 NOTHING: Any = object()
 
@@ -40,193 +32,115 @@ class Cause:
     name: str = ""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A job that Snakemake would run: its rule, files and wildcards, and its reasons in Snakemake's words."""
-
-    rule: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    wildcards: Mapping[str, str]
-    reasons: Mapping[str, str]
-
-    @property
-    def who(self) -> str | None:
-        """The network that the job is for."""
-        return self.wildcards.get("classifier") or self.wildcards.get("network")
-
-
-def why(study: str = "default", profile: str = "laptop") -> None:
+def why(study: str = "default") -> None:
     """Tell in words what would run of a study, and because of which option, module or file."""
     plan = Plan(load_study(study))
     plan.check_weights()
-    jobs = planned_jobs(dry_run(study, profile))
-    if not jobs:
+    jobs = outdated(plan)
+    if jobs:
+        print(f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} would run.")
+    else:
         print(f"Nothing to do: the tables and the report of the study {plan.study.study} are up to date.")
-        return
-    print(f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} would run.")
-    for line in explained(jobs, plan):
+    for line in explained(jobs):
         print(line)
+    if newer := newer_files(plan, jobs):
+        print(f"sample runs, too, where the content of a file is another: {listing(newer)}, newer than the images.")
 
 
-def dry_run(study: str, profile: str) -> str:
-    """What Snakemake says that a run would do; raises UserError, in its words, where it finds no way to do it."""
-    executor(profile)
-    if not is_held(RESULTS):
-        mark(Plan(load_study(study)))
-    arguments = ["--dry-run", "--quiet", "host", "--nocolor"]
-    if trained_elsewhere():
-        arguments += ["--consider-ancient", "train=images"]
-    process = snakemake(study, profile, arguments, capture_output=True, text=True)
-    if process.returncode:
-        raise UserError((process.stderr or process.stdout).strip())
-    return process.stdout + process.stderr
-
-
-def planned_jobs(said: str) -> list[Planned]:
-    """The jobs that a dry run lists, but those of rules that only name targets."""
-    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", said, re.MULTILINE)
-    jobs = []
-    for rule, lines in blocks:
-        fields = dict(line.strip().partition(": ")[::2] for line in lines.splitlines())
-        if "output" in fields:
-            wildcards = dict(pair.split("=", 1) for pair in listed_in(fields.get("wildcards", "")))
-            files = (tuple(listed_in(fields.get(kind, ""))) for kind in ("input", "output"))
-            jobs.append(Planned(rule, *files, wildcards, reasons_in(fields.get("reason", ""))))
-    return jobs
-
-
-def listed_in(text: str) -> list[str]:
-    return text.split(", ") if text else []
-
-
-def reasons_in(text: str) -> dict[str, str]:
-    """Snakemake's reasons by the words that each begins with, and what it tells beyond them."""
-    alternatives = "|".join(map(re.escape, REASONS))
-    found = re.split(rf"(?:^|; )(?={alternatives})", text)
-    split = (re.match(rf"({alternatives})[^:]*:?\s*(.*)", reason) for reason in found)
-    return {match[1]: match[2] for match in split if match}
-
-
-def explained(jobs: Sequence[Planned], plan: Plan) -> list[str]:
+def explained(jobs: Sequence[Job]) -> list[str]:
     """One line for each cause, with all jobs that it makes run; modules and files of the same jobs share one."""
     anew = {output for job in jobs for output in job.outputs}
-    wired = {output: each for each in jobs_of(plan) for output in each.outputs}
-    by_cause: dict[Cause, dict[str, list[Planned]]] = {}
+    by_cause: dict[Cause, dict[str, list[Job]]] = {}
     for job in jobs:
-        for cause in causes(job, plan, anew, wired.get(job.outputs[0])):
-            by_cause.setdefault(cause, {}).setdefault(job.rule, []).append(job)
+        for cause in causes(job, anew):
+            by_cause.setdefault(cause, {}).setdefault(job.stage.name, []).append(job)
     by_jobs: dict[tuple[str, str], list[str]] = {}
-    for cause, rules in by_cause.items():
-        by_jobs.setdefault(("; ".join(map(subject, rules.values())), cause.words), []).append(cause.name)
+    for cause, stages in by_cause.items():
+        by_jobs.setdefault(("; ".join(map(subject, stages.values())), cause.words), []).append(cause.name)
     return [f"{who}: {told(words, names)}" for (who, words), names in by_jobs.items()]
 
 
 def told(words: str, names: Sequence[str]) -> str:
     """The words of causes that differ in a name alone."""
-    return words.replace("the file …", "the files …" if len(names) > 1 else "the file …").replace("…", listing(names))
+    return words.replace("…", listing(names))
 
 
-def subject(jobs: Sequence[Planned]) -> str:
-    """What runs, of jobs of one rule: `saliency of smile-cnn, parts 000 and 001`."""
-    networks = list(dict.fromkeys(job.who for job in jobs if job.who))
-    parts = sorted({job.wildcards["shard"] for job in jobs if "shard" in job.wildcards})
-    of = f" of {listing(networks)}" if networks else ""
+def subject(jobs: Sequence[Job]) -> str:
+    """What runs, of jobs of one stage: `saliency of smile-cnn, parts 000 and 001`."""
+    networks = list(dict.fromkeys(name for job in jobs if (name := job.classifier or job.network)))
+    parts = sorted({job.shard for job in jobs if job.shard is not None})
+    whose = f"{jobs[0].stage.name}{f' of {listing(networks)}' if networks else ''}"
     if not parts:
-        return f"{jobs[0].rule}{of}"
+        return whose
     if len(parts) > 2 and int(parts[-1]) - int(parts[0]) == len(parts) - 1:
-        return f"{jobs[0].rule}{of}, parts {parts[0]} to {parts[-1]}"
-    return f"{jobs[0].rule}{of}, part{'s' if len(parts) > 1 else ''} {listing(parts)}"
+        return f"{whose}, parts {parts[0]} to {parts[-1]}"
+    return f"{whose}, part{'s' if len(parts) > 1 else ''} {listing(parts)}"
 
 
-def causes(job: Planned, plan: Plan, anew: set[str], wired: Job | None = None) -> list[Cause]:
-    """Why a job would run. anew: the files that the jobs of this run would make. wired: what the job is made from."""
-    there = [Path(output) for output in job.outputs if Path(output).exists()]
+def causes(job: Job, anew: set[str]) -> list[Cause]:
+    """Why a job would run. anew: the files that the jobs of this run would make."""
+    there = [output for output in job.outputs if Path(output).exists()]
     if not there:
         return [Cause(f"its {kind_of(job.outputs[0])} does not exist yet")]
-    found = [Cause(f"{short(output)} does not exist yet") for output in job.outputs if not Path(output).exists()]
-    told = provenance_in(there)
-    before, _ = changed_params(job.reasons.get(PARAMS, ""))
-    found += [Cause(words) for words in option_causes(job, plan, told, before)]
-    found += code_causes(job, plan, told, before)
-    if wired is not None and isinstance(told.get("inputs"), dict):
-        found += given_causes(wired, told)
-        found += input_causes(wired, plan, told, anew)
-    if RULE in job.reasons:
-        found.append(Cause(f"its rule in rules/{job.rule}.smk changed"))
-    for file in listed_in(job.reasons.get(UPDATED, "")):
-        found.append(Cause("the file … changed", file) if short(file) == file else Cause("its input … changed", file))
-    if FILES in job.reasons and job.rule == "sample":
-        found.append(Cause("files were added to its dataset or removed from it"))
-    made = list(dict.fromkeys(short(file) for file in job.inputs if file in anew))
+    found = [Cause(f"{short(output)} does not exist yet") for output in job.outputs if output not in there]
+    told = carried_by(job, there)
+    if told:
+        found += option_causes(job, told)
+        found += code_causes(job, told)
+        found += given_causes(job, told)
+        found += input_causes(job, told, anew)
+    made = list(dict.fromkeys(short(file) for file in taken(job) if file in anew))
     if made:
         found.append(Cause(f"its input{'s' if len(made) > 1 else ''} {listing(made)} will be made anew"))
-    return found or [Cause(remaining_cause(job))]
+    return found or [Cause("the files of its networks are others" if job.stage.writes == "identities" else UNKNOWN)]
 
 
-def remaining_cause(job: Planned) -> str:
-    """What is left to say of a job that nothing else explains."""
-    if INCOMPLETE in job.reasons:
-        return "it was cut off, or nothing is known of how it was made"
-    if FILES in job.reasons:
-        return "it has other inputs than before"
-    return "; ".join(job.reasons) or "Snakemake gives no reason"
-
-
-def provenance_in(outputs: Sequence[Path]) -> dict[str, Any]:
-    """What the first table or page among files carries of its making; empty where there is none, or none of ours."""
-    tables = [output for output in outputs if output.suffix in (".parquet", ".html")]
+def carried_by(job: Job, there: Sequence[str]) -> dict[str, Any]:
+    """What the files of a job carry of their making; empty where one carries nothing."""
+    if job.stage.trains:
+        recipe = recipe_in(Path(there[0]))
+        return {"options": recipe} if recipe else {}
+    if job.stage.writes == "identities":
+        return {}
     try:
-        return carried(tables[0]) if tables else {}
+        told, *_ = [carried(Path(output)) for output in there]
     except TableError:
         return {}
+    return told
 
 
-def changed_params(text: str) -> tuple[list[Any], list[Any]]:
-    """The values that only the earlier run, and only the coming one, has among the params of a rule."""
-    match = re.search(r"before: (.*) now: (.*)$", text.strip())
-    if match is None:
-        return [], []
-    before, now = ([] if "<nothing exclusive>" in side else list(literal_eval(f"[{side}]")) for side in match.groups())
-    return before, now
-
-
-def options_in(params: Sequence[Any]) -> dict[str, Any] | None:
-    """The options among the params of a rule, which are JSON."""
-    return next((json.loads(each) for each in params if str(each).startswith("{")), None)
-
-
-def option_causes(job: Planned, plan: Plan, told: Mapping[str, Any], before: Sequence[Any]) -> Iterator[str]:
+def option_causes(job: Job, told: Mapping[str, Any]) -> Iterator[Cause]:
     """Options that differ between what stands and the study."""
-    old = told.get("options", options_in(before))
-    if old is not None:
-        new = json.loads(plan.options(job.rule, job.who if job.rule in TRAINED_BY else None))
-        kind = kind_of(job.outputs[0])
-        yield from (option_cause(path, was, became, kind) for path, was, became in changed_options(old, new))
+    now = json.loads(job.plan.options(job.stage.name, job.network))
+    kind = kind_of(job.outputs[0])
+    for path, was, became in changed_options(told["options"], now):
+        yield Cause(option_cause(path, was, became, kind))
 
 
-def given_causes(wired: Job, told: Mapping[str, Any]) -> Iterator[Cause]:
+def given_causes(job: Job, told: Mapping[str, Any]) -> Iterator[Cause]:
     """Other numbers that differ between what stands and the study."""
-    was, became = told.get("rows"), wired.given.get("rows")
+    was, became = told.get("rows"), job.given.get("rows")
     if was != became:
         yield Cause(f"{was} of its images are explained in the table and {became} in the study")
-    had, has = (of.get("files", "").rpartition(",")[0] for of in (told, wired.given))
+    had, has = (of.get("files", "").rpartition(",")[0] for of in (told, job.given))
     if had != has:
         yield Cause(f"its dataset had {had or 'no files'} and has {has or 'none'}")
+    elif told.get("files") != job.given.get("files"):
+        yield Cause("files of its dataset have other sizes")
 
 
-def input_causes(wired: Job, plan: Plan, told: Mapping[str, Any], anew: set[str]) -> Iterator[Cause]:
+def input_causes(job: Job, told: Mapping[str, Any], anew: set[str]) -> Iterator[Cause]:
     """Tables and networks that are others now than those that what stands was made from, and not made in this run."""
 
     def stand(files: Sequence[str]) -> bool:
         return anew.isdisjoint(files) and all(Path(file).exists() for file in files)
 
-    for table, parts in wired.inputs.items():
-        if parts and stand(parts) and told["inputs"].get(table) != digest_of(parts):
+    for table, parts in job.inputs.items():
+        if stand(parts) and told.get("inputs", {}).get(table) != digest_of(parts):
             yield Cause("it was made from other tables of …", table)
-    standing = [name for name in wired.networks if stand([plan.identity(name)])]
-    for name, identity in read_weights(map(plan.identity, standing)).items():
-        if told["weights"].get(name) != identity:
+    standing = [name for name in job.networks if stand([job.plan.identity(name)])]
+    for name, identity in read_weights(map(job.plan.identity, standing)).items():
+        if told.get("weights", {}).get(name) != identity:
             yield Cause("it was made with another …", name)
 
 
@@ -252,19 +166,14 @@ def changed_options(before: Any, now: Any, path: str = "") -> Iterator[tuple[str
         yield path, before, now
 
 
-def code_causes(job: Planned, plan: Plan, told: Mapping[str, Any], before: Sequence[Any]) -> list[Cause]:
+def code_causes(job: Job, told: Mapping[str, Any]) -> list[Cause]:
     """Which modules changed since the job that made what stands noted its own."""
-    if job.rule in TRAINED_BY:  # code is no reason to train again
+    stage = job.stage.name
+    if "code" not in told or told["code"] == job.plan.code(stage):
         return []
-    noted = noted_modules(plan, job.outputs[0])
-    found = [] if noted is None else changed_modules(noted, module_digests(plan.modules(job.rule)))
-    if "code" in told:
-        changed = told["code"] != plan.code(job.rule)
-    else:
-        changed = bool(found) or any(re.fullmatch(r"[0-9a-f]{64}", str(value)) for value in before)
-    if not changed:
-        return []
-    by_template = job.rule == "report" and noted is not None
+    noted = noted_modules(job.plan, job.outputs[0])
+    found = [] if noted is None else changed_modules(noted, module_digests(job.plan.modules(stage)))
+    by_template = stage == "report" and noted is not None
     return found or [Cause("a template of the page changed" if by_template else "its code changed")]
 
 

@@ -18,11 +18,11 @@ from pipeline.report import (
     dependence,
     failures,
     gallery,
-    graph,
     maps,
     numbers,
     provenance,
     saliency,
+    steps,
 )
 from pipeline.report.results import Results
 
@@ -49,7 +49,7 @@ SECTIONS = {
     "changes": Section("Counterfactuals", changes.show_changes),
     "failures": Section("What failed", failures.list_failures),
     "provenance": Section("Where the tables come from", provenance.show_provenance),
-    "graph": Section("The pipeline", graph.draw_graph),
+    "steps": Section("The steps", steps.list_steps),
 }
 
 

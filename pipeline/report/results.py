@@ -55,7 +55,7 @@ class Part:
 class Results:
     """The results of one study.
 
-    options: the options of the report (study, title, examples, roles). tables: the columns that the page needs.
+    options: the options of the report (study, title, examples, roles, steps). tables: the columns that the page needs.
     parts: every file of every table. read: gives further columns of rows of a table: (table, columns, row_ids) -> rows.
     """
 

@@ -14,8 +14,8 @@ from PIL import Image
 from pipeline.classifiers.file import build_network, save_classifier
 from pipeline.classifiers.identity import identify
 from pipeline.study import Study
-from pipeline.study.plan import Plan
 from pipeline.tables import write_table
+from pipeline.workflow.plan import Plan
 
 FOLDER = {"folder": "photos", "size": 32, "rows": 2, "shares": {"test": 1}}
 CLASSES = ["absent", "present"]

@@ -14,9 +14,9 @@ from pipeline.errors import UserError
 from pipeline.stages.metrics import metrics
 from pipeline.stages.sample import sample
 from pipeline.study import Study, load_study
-from pipeline.study.fitting import check_methods
-from pipeline.study.plan import Plan
 from pipeline.tables import read_table, write_table
+from pipeline.workflow.fitting import check_methods
+from pipeline.workflow.plan import Plan
 from tests.bad_inputs.bench import BRIGHTNESS, Bench
 from tests.bad_inputs.cases import DOCUMENT, REFUSALS, STUDIES, document, with_pickle
 

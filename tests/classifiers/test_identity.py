@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.classifiers.identity import identify
 from pipeline.errors import UserError
-from pipeline.study.trained import network_files
+from pipeline.workflow.trained import network_files
 
 
 @pytest.fixture

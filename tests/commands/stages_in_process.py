@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,8 @@ import pytest
 import yaml
 
 from pipeline.study import load_study
-from pipeline.study.plan import Plan
+from pipeline.workflow.base import Job
+from pipeline.workflow.plan import Plan
 from tests.workflow.conftest import SMALL, TINY, write_generator
 
 JUDGING = {key: TINY[key] for key in ("networks", "oracles")}
@@ -35,89 +39,36 @@ def run_stages(plan: Plan) -> None:
 
 def stages(plan: Plan) -> Iterator[Callable[[], None]]:
     """The jobs of a study in their order."""
-    from pipeline.stages.counterfactuals import counterfactuals
-    from pipeline.stages.identify import identify
-    from pipeline.stages.intervene import intervene
-    from pipeline.stages.judge import judge
-    from pipeline.stages.metrics import metrics
-    from pipeline.stages.predict import predict
-    from pipeline.stages.report import report
-    from pipeline.stages.saliency import saliency
-    from pipeline.stages.sample import sample
-    from pipeline.stages.score import score
-    from pipeline.stages.score_counterfactuals import score_counterfactuals
-    from pipeline.stages.score_saliency import score_saliency
+    return (partial(run_job, job) for job in plan.all_jobs())
 
-    def paths(files: list[str]) -> list[Path]:
-        return [Path(file) for file in files]
 
-    def told(stage: str) -> tuple[str, str]:
-        return plan.options(stage), plan.code(stage)
+def run_job(job: Job) -> None:
+    """Call the function of a stage with the files of a job, as its rule does."""
+    plan, name = job.plan, job.stage.name
+    identities = list(map(plan.identity, job.networks))
+    values = {
+        **{"options": plan.options(name), "code": plan.code(name), "store": [plan.store], "classifier": job.classifier},
+        **{"identities": identities, "identity": identities, "truth": job.inputs.get("scores", [])},
+        **job.given,
+        **job.inputs,
+        **{RESULT.get(name, job.stage.writes): job.outputs},
+    }
+    if name == "score_counterfactuals":
+        values |= {source: plan.parts("predictions", stage) for source, stage in SAID.items()}
+    function = getattr(import_module(f"pipeline.stages.{name}"), name)
+    taken = {key: each for key, each in signature(function, eval_str=True).parameters.items() if key in values}
+    function(**{key: as_taken(values[key], each.annotation) for key, each in taken.items()})
 
-    def part(table: str, stage: str, shard: str) -> Path:
-        return Path(plan.part(table, stage, shard))
 
-    images, changed = paths(plan.parts("images", "sample")), paths(plan.parts("interventions", "intervene"))
-    predictions, scores, store = paths(plan.parts("predictions", "predict")), paths(plan.scores()), Path(plan.store)
-    identities = [Path(plan.identity(network)) for network in plan.networks]
-    classifiers = list(plan.study.classifiers)
-    of_all = [Path(plan.identity(name)) for name in plan.identified]
-    yield lambda: identify(plan.options("identify"), of_all, plan.code("identify"))
-    yield lambda: sample(*told("sample"), images, plan.sizes(plan.dataset_files()))
-    for old, new, seen in zip(images, changed, predictions, strict=True):
-        yield lambda old=old, new=new: intervene(*told("intervene"), old, new)
-        yield lambda old=old, new=new, seen=seen: predict(*told("predict"), old, identities, store, seen, new)
-    for name in classifiers:
-        for shard in plan.explained_shards:
-            yield lambda name=name, shard=shard: saliency(
-                *told("saliency"),
-                plan.explained_rows(shard),
-                part("images", "sample", shard),
-                part("predictions", "predict", shard),
-                name,
-                Path(plan.identity(name)),
-                store,
-                part("saliency", f"saliency/{name}", shard),
-            )
-    for name in classifiers:
-        for shard in plan.explained_shards if plan.counterfactuals_of(name) else []:
-            yield lambda name=name, shard=shard: counterfactuals(
-                *told("counterfactuals"),
-                plan.explained_rows(shard),
-                plan.rows_before(shard),
-                part("images", "sample", shard),
-                part("predictions", "predict", shard),
-                name,
-                [Path(plan.identity(each)) for each in plan.networks_for(name)],
-                store,
-                part("counterfactuals", f"counterfactuals/{name}", shard),
-            )
-    for shard in plan.explained_shards if plan.judged() else []:
-        yield lambda shard=shard: judge(
-            *told("judge"), part("predictions", "predict", shard), paths(plan.counterfactuals_in(shard)),
-            [Path(plan.identity(name)) for name in plan.judges], store, part("predictions", "judge", shard),
-        )  # fmt: skip
-    yield lambda: score(*told("score"), images, predictions, scores[0], changed)
-    for name, scored in zip(classifiers, paths(plan.scores_of("score_saliency")), strict=True):
-        yield lambda name=name, scored=scored: score_saliency(
-            *told("score_saliency"),
-            images,
-            paths(plan.maps_of(name)),
-            scores[0],
-            name,
-            scored,
-            Path(plan.identity(name)),
-        )
-    for name, scored in zip(classifiers, paths(plan.scores_of("score_counterfactuals")), strict=False):
-        yield lambda name=name, scored=scored: score_counterfactuals(
-            *told("score_counterfactuals"), images, predictions, paths(plan.counterfactuals_of(name)), name,
-            [Path(plan.identity(each)) for each in (name, *plan.measuring)], scored, paths(plan.judged()), changed,
-        )  # fmt: skip
-    yield lambda: metrics(*told("metrics"), scores, Path(plan.table("metrics")))
-    yield lambda: report(
-        *told("report"), images, predictions + paths(plan.judged()), scores, Path(plan.table("metrics")),
-        Path(plan.page), changed, paths(plan.maps()), paths(plan.counterfactuals()),
-    )  # fmt: skip
+RESULT = {"judge": "judged"}
+SAID = {"predictions": "predict", "judged": "judge"}
+
+
+def as_taken(value: Any, annotation: Any) -> Any:
+    """Files as the function of a stage takes them: a list, or the only one."""
+    if not isinstance(value, list):
+        return value
+    return list(map(Path, value)) if "list" in str(annotation) else Path(value[0])
 
 
 @contextmanager

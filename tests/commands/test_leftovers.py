@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.commands.leftovers import stray_parts
 from pipeline.study import Study
-from pipeline.study.plan import Plan
+from pipeline.workflow.plan import Plan
 
 VALUES = {
     "study": "tiny",
@@ -22,7 +22,7 @@ def plan(tmp_path, monkeypatch):
     """A plan in an empty folder, with all its parts and the identity of its network."""
     monkeypatch.chdir(tmp_path)
     plan = Plan(Study.model_validate(VALUES))
-    for file in ["mine.onnx", plan.identity("mine"), *plan.table_parts()]:
+    for file in ["mine.onnx", plan.identity("mine"), *plan.outputs()]:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).write_text(file)
     return plan

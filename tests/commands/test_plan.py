@@ -1,6 +1,5 @@
-"""What a study will take: foretold, then held against what it took."""
+"""What a study will take: foretold, then held against what it took, and against what is left of it."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,9 +9,8 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from pipeline.commands.outdated import outdated
 from pipeline.commands.plan import plan
-from pipeline.errors import UserError
-from pipeline.study.estimate import ROWS_AT_ONCE, Estimate
 from tests.commands.stages_in_process import JUDGING, STUDY, run_stages, working_in, write_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,12 +20,12 @@ OCCLUSION = 1 + 7 * 7  # the image, and the places of a window of a quarter that
 
 @pytest.fixture(scope="module")
 def foretold(tmp_path_factory):
-    """What was foretold of the study `tiny` before it was computed, by stage; and the folder where it then was."""
+    """The plan of the study `tiny`, and the folder where it was computed after all jobs were foretold."""
     with working_in(tmp_path_factory.mktemp("foretold")) as folder:
         planned = write_tiny(**JUDGING)
-        work = {stage.stage: stage for stage in Estimate(planned).work()}
+        assert all(job.takes for job in planned.all_jobs())
         run_stages(planned)
-    return work, folder
+    return planned, folder
 
 
 @pytest.fixture
@@ -43,8 +41,8 @@ def folder(foretold, tmp_path, monkeypatch):
 def shown(capsys):
     """Call the command and return the cells of its table by the name of the line, and the notes below."""
 
-    def call(study="tiny", **options):
-        plan(study, **options)
+    def call(study="tiny"):
+        plan(study)
         table, _, notes = capsys.readouterr().out.partition("\n\nLeft")
         lines = [[cell for cell in line.split("  ") if cell] for line in table.splitlines()]
         return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines if cells}, "Left" + notes
@@ -59,157 +57,129 @@ def costs(folder, stage):
     return [row for row in rows if row["stage"] == stage]
 
 
+def rows_in(folder, job):
+    return sum(pyarrow.parquet.read_metadata(folder / file).num_rows for file in job.outputs)
+
+
 @pytest.mark.parametrize("stage", ["sample", "intervene", "predict", "saliency", "counterfactuals", "judge", "score"])
 def test_the_rows_of_every_table_are_foretold(stage, foretold):
-    work, folder = foretold
-    files = [folder / file for files in work[stage].outputs for file in files]
-    assert sum(pyarrow.parquet.read_metadata(file).num_rows for file in files) == work[stage].rows > 0
+    planned, folder = foretold
+    assert all(rows_in(folder, job) == job.takes.rows > 0 for job in planned.jobs(stage))
 
 
 def test_scores_of_maps_are_foretold_but_for_those_of_boxes_that_no_image_turns_out_to_have(foretold):
     """No shape flips what this network decides, so that no image has a true region to localise."""
-    work, folder = foretold
-    ((file,),) = work["score_saliency"].outputs
+    planned, folder = foretold
+    (job,) = planned.jobs("score_saliency")
     of_boxes = 2 * 5 * (2 * 3 + 3)  # of two measures, images, and methods twice with two controls and the truth
-    assert pyarrow.parquet.read_metadata(folder / file).num_rows == work["score_saliency"].rows - of_boxes > 0
+    assert rows_in(folder, job) == job.takes.rows - of_boxes > 0
+
+
+def test_there_are_at_most_as_many_scores_of_counterfactuals_as_foretold(foretold):
+    planned, folder = foretold
+    (job,) = planned.jobs("score_counterfactuals")
+    assert 0 < rows_in(folder, job) < job.takes.rows and not job.takes.exact
 
 
 def test_every_job_and_every_file_is_foretold(foretold):
-    work, folder = foretold
+    planned, folder = foretold
     written = {str(path.relative_to(folder)) for path in (folder / "results/studies/tiny").rglob("*") if path.is_file()}
     beside = {path for path in written if path.split("/")[3] in ("costs", "report") and not path.endswith("index.html")}
     beside |= {path for path in written if path.endswith(".hashed")}
-    assert {file for stage in work.values() for files in stage.outputs for file in files} == written - beside
-    assert {stage: len(costs(folder, stage)) for stage in work if stage != "identify"} == {
-        stage: work[stage].jobs for stage in work if stage != "identify"
-    }
+    assert set(planned.outputs()) == written - beside
 
 
 @pytest.mark.parametrize("stage", ["predict", "saliency", "counterfactuals", "judge"])
 def test_the_network_evaluations_that_a_run_reports_are_foretold(stage, foretold):
-    work, folder = foretold
-    assert sum(row["network_evaluations"] for row in costs(folder, stage)) == work[stage].network_evaluations > 0
+    planned, folder = foretold
+    reported = sum(row["network_evaluations"] for row in costs(folder, stage))
+    assert reported == sum(job.takes.evaluations for job in planned.jobs(stage)) > 0
 
 
 def test_the_passes_that_score_counterfactuals_are_foretold_but_for_controls_that_there_are_not(foretold):
-    work, folder = foretold
-    (row,), ((file,),) = costs(folder, "score_counterfactuals"), work["score_counterfactuals"].outputs
-    scores = pyarrow.parquet.read_table(folder / file, columns=["metric", "method", "status"]).to_pylist()
+    planned, folder = foretold
+    (row,), (job,) = costs(folder, "score_counterfactuals"), planned.jobs("score_counterfactuals")
+    scores = pyarrow.parquet.read_table(folder / job.outputs[0], columns=["metric", "method", "status"]).to_pylist()
     lacking = {"metric": "target_accuracy", "method": "nearest-real", "status": "unscored"}
     slices = 53  # of 1024 or 256 pixels: steps of a fiftieth, the remainder, and none replaced
-    foretold_passes = work["score_counterfactuals"].network_evaluations
-    assert row["network_evaluations"] == foretold_passes - slices * scores.count(lacking) > 0
+    assert row["network_evaluations"] == job.takes.evaluations - slices * scores.count(lacking) > 0
 
 
 def test_the_bytes_of_tables_and_row_store_are_foretold_within_a_factor_of_two(foretold):
-    work, folder = foretold
-    tables = sum((folder / file).stat().st_size for stage in work.values() for files in stage.outputs for file in files
-                 if file.endswith(".parquet"))  # fmt: skip
-    assert 0.5 < sum(stage.table_bytes for stage in work.values()) / tables < 2
-    maps = sum(path.stat().st_size for path in (folder / "results/rows").rglob("*.parquet"))
-    assert 0.4 < sum(stage.store_bytes for stage in work.values()) / maps < 2
+    planned, folder = foretold
+    jobs = [job for job in planned.all_jobs() if job.stage.files is None]
+    tables = sum((folder / file).stat().st_size for job in jobs for file in job.outputs)
+    assert 0.5 < sum(job.table_bytes for job in jobs) / tables < 2
+    kept = sum(path.stat().st_size for path in (folder / "results/rows").rglob("*.parquet"))
+    assert 0.4 < sum(job.store_bytes for job in jobs) / kept < 2
 
 
 def test_the_table_shows_each_stage_each_method_and_the_total(tmp_path, monkeypatch, shown):
     monkeypatch.chdir(tmp_path)
     write_tiny(**JUDGING)
     cells, notes = shown()
-    assert cells["intervene"][:6] == ["2", "0", "30", "0", "-", "-"]  # five images, each with one of six shapes changed
-    assert cells["predict"][:6] == ["2", "0", "70", "0", "70", "-"]  # by the classifier and the one that judges
-    assert cells["judge"][:6] == ["2", "0", "10", "0", "10", "-"]
-    assert cells["fido"][:4] == ["5", "0", str(5 * FIDO), str(5 * FIDO)]  # no jobs of its own
-    assert cells["occlusion"][:4] == ["5", "0", str(5 * OCCLUSION), "-"]
-    assert cells["random"][:4] == ["5", "0", "-", "-"]
-    assert cells["saliency"][:6] == ["2", "0", "15", "0", str(5 * (FIDO + OCCLUSION)), str(5 * FIDO)]
-    assert cells["pgd"][:4] == ["5", "0", str(5 * (2 + 1)), str(5 * 2)]  # each image is judged once it is made
+    assert cells["intervene"][:6] == [
+        "2",
+        "2",
+        "30",
+        "30",
+        "-",
+        "-",
+    ]  # five images, each with one of six shapes changed
+    assert cells["predict"][:6] == ["2", "2", "70", "70", "70", "70"]  # by the classifier and the one that judges
+    assert cells["judge"][:6] == ["2", "2", "10", "10", "10", "10"]
+    assert cells["fido"][:5] == ["5", "5", *[str(5 * FIDO)] * 3]  # no jobs of its own
+    assert cells["occlusion"][:5] == ["5", "5", *[str(5 * OCCLUSION)] * 2, "-"]
+    assert cells["random"][:5] == ["5", "5", "-", "-", "-"]
+    assert cells["saliency"][:5] == ["2", "2", "15", "15", str(5 * (FIDO + OCCLUSION))]
+    assert cells["pgd"][:3] == ["5", "5", str(5 * (2 + 1))]  # each image is judged once it is made
     # Three steps: a pass through the generator each, and in the two that are guided one through classifier and helper.
-    assert cells["dvce"][:4] == ["5", "0", str(5 * (3 + 2 + 2 + 1)), str(5 * (2 + 2 + 2))]
-    assert cells["total"][:2] == ["17", "0"]
-    assert "nothing was measured here yet" in notes and "make plan MEASURE=1" in notes
-    assert cells["predict"][6] == cells["saliency"][6] == "?" and cells["total"][6].startswith("> ~")
+    assert cells["dvce"][:5] == ["5", "5", *[str(5 * (3 + 2 + 2 + 1))] * 2, str(5 * (2 + 2 + 2))]
+    assert cells["total"][:2] == ["17", "17"] and notes.startswith("Left: 17 jobs, ")
 
 
 def test_a_study_that_is_there_leaves_nothing_to_compute(folder, shown):
     cells, notes = shown()
-    stages = [
-        cells[name]
-        for name in (
-            "sample",
-            "intervene",
-            "predict",
-            "saliency",
-            "counterfactuals",
-            "score",
-            "score_saliency",
-            "total",
-        )
-    ]
-    assert all(line[0] == line[1] and line[2] == line[3] for line in stages)
-    assert notes.startswith("Left: 0 jobs, 0 network evaluations, 0.0 s here.")
-    assert "Times without a sign follow from earlier runs" in notes
-    assert not cells["predict"][6].startswith(("~", "?")) and not cells["saliency"][6].startswith(("~", "?"))
+    stages = ("sample", "intervene", "predict", "saliency", "counterfactuals", "score", "score_saliency")
+    assert all(cells[name][1] == cells[name][3] == "0" for name in stages)
+    assert notes.startswith("Left: 0 jobs, 0 network evaluations at most.")
 
 
-def test_rows_of_the_row_store_count_as_there_where_tables_are_gone(folder, shown):
+def test_rows_of_the_row_store_are_not_left_where_tables_are_gone(folder, shown):
     shutil.rmtree("results/studies/tiny/tables/saliency")
     cells, notes = shown()
-    assert cells["saliency"][:4] == ["2", "0", "15", "15"]
+    assert cells["saliency"][:6] == ["2", "2", "15", "0", str(5 * (FIDO + OCCLUSION)), "0"]
     assert notes.startswith("Left: 5 jobs, ")  # two of them, and what follows from these
 
 
 def test_one_more_method_leaves_its_own_rows_to_compute(folder, shown):
-    shutil.rmtree("results/studies/tiny/tables/saliency")
     write_tiny(saliency={**STUDY["saliency"], "slow": {**STUDY["saliency"]["fido"], "steps": 4}}, **JUDGING)
     cells, notes = shown()
-    assert (cells["fido"][:2], cells["slow"][:2]) == (["5", "5"], ["5", "0"])
+    assert (cells["fido"][:2], cells["slow"][:2]) == (["5", "0"], ["5", "5"])
     assert notes.startswith("Left: 5 jobs, ")
 
 
-def test_predictions_of_more_images_are_left_where_the_store_knows_some(folder, shown):
+@pytest.mark.parametrize(
+    "sections", [{"explained_rows": 4}, {"seed": 8}, {"evaluation": {"infills": ["mean"]}}, {}], ids=str
+)
+def test_what_is_left_are_the_jobs_that_are_explained(folder, shown, sections):
+    planned = write_tiny(**JUDGING, **sections)
+    _, notes = shown()
+    assert notes.startswith(f"Left: {len(outdated(planned))} jobs, ")
+
+
+def test_predictions_are_left_in_full_where_what_they_are_of_will_be_made_anew(folder, shown):
     shutil.rmtree("results/studies/tiny/tables/predictions")
     os.unlink("results/studies/tiny/tables/interventions/intervene/part-001.parquet")
     cells, _ = shown()
-    # Three images of the first part with six interventions each, and two images of the second, are known by name.
-    assert cells["predict"][:4] == ["2", "0", "70", str(2 * (3 + 18 + 2))]
-
-
-def test_the_stage_makes_maps_in_the_batches_that_are_assumed():
-    from pipeline.stages.saliency import BATCH, STORED_AT_ONCE
-
-    assert BATCH == STORED_AT_ONCE == ROWS_AT_ONCE
-
-
-def test_measuring_tells_time_here_and_on_a_card_by_counted_operations(folder, shown):
-    for file in Path("results/studies/tiny/costs").glob("*"):
-        file.unlink()
-    cells, notes = shown(gpu="h100", measure=True)
-    assert cells["saliency"][6].startswith("~") and cells["saliency"][7].startswith("~")
-    assert "no such run was here yet; a batch of each network was timed (cpu, " in notes
-    assert "On H100: an estimate, from 30% of its peak of 67 TFLOP/s in float32" in notes
-    speeds = [json.loads(path.read_text()) for path in Path("results/speeds").iterdir()]
-    *_, speed, generator = sorted(speeds, key=lambda each: each["operations"])
-    assert generator["forward"] > 0 and generator["with_backward"] > 0
-    # Convolution of 3 to 4 channels, 3 x 3, at 32 x 32 pixels, and a linear layer of 64 to 2; a product and a sum.
-    assert speed["operations"] == 2 * (3 * 4 * 9 * 32 * 32 + 64 * 2)
-    assert speed["forward"] > 0 and speed["with_backward"] > 0
-    assert shown()[0]["saliency"][6] == cells["saliency"][6]
-
-
-def test_a_card_without_counted_operations_is_not_guessed(folder, shown):
-    cells, notes = shown(gpu="T4")
-    assert cells["saliency"][7] == cells["predict"][7] == "?" and cells["total"][7].startswith(">")
-    assert "? on T4: the operations of a network are counted by `make plan MEASURE=1`." in notes
-
-
-def test_an_unknown_card_is_refused_with_the_nearest_name(folder):
-    with pytest.raises(UserError, match=r"there is no GPU 'H10O' in the list; use H100 \(one of T4, V100, "):
-        plan("tiny", gpu="H10O")
+    # Of the second part, of two images with twelve interventions, only the images are known.
+    assert cells["predict"][:4] == ["2", "2", "70", str(2 * 12)]
 
 
 def test_networks_that_are_not_there_are_planned_all_the_same(folder, shown):
     Path("small.py").unlink()
     shutil.rmtree("results/studies/tiny/identities")
-    assert shown()[0]["predict"][:3] == ["2", "0", "70"]  # nobody can say whether what stands is theirs
+    assert shown()[0]["predict"][:4] == ["2", "2", "70", "70"]  # nobody can say whether what stands is theirs
 
 
 STUDIES = ["default", "digits", "own-images", "portraits", "suite", "vce-imagenet", "vce-portraits"]
@@ -220,7 +190,7 @@ def test_every_study_that_ships_can_be_planned(study, tmp_path, monkeypatch, sho
     for name in ("config.yaml", "studies", "data"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    cells, _ = shown(study, gpu="A100")
+    cells, _ = shown(study)
     assert int(cells["total"][0]) >= 6
 
 

@@ -19,8 +19,8 @@ from pipeline.stages.predict import predict
 from pipeline.stages.saliency import saliency
 from pipeline.stages.sample import sample
 from pipeline.study import load_study
-from pipeline.study.plan import Plan
 from pipeline.tables import read_table
+from pipeline.workflow.plan import Plan
 
 MOODY = '''
 import torch
@@ -74,7 +74,7 @@ def made(name="moods", temperature=1.0):
     plan = Plan(load_study(f"{name}.yaml"))
     images, (identity,) = plan.parts("images", "sample"), map(Path, map(plan.identity, plan.networks))
     told = {stage: (plan.options(stage), plan.code(stage)) for stage in ("sample", "predict", "saliency")}
-    predictions, maps = Path(plan.part("predictions", "predict", "000")), Path(plan.maps()[0])
+    predictions, maps = Path(plan.part("predictions", "predict", "000")), Path(plan.parts("saliency")[0])
     store = Path(plan.store)
     identify(plan.options("identify"), [identity], plan.code("identify"))
     sample(*told["sample"], list(map(Path, images)), plan.sizes(plan.dataset_files()))
@@ -113,7 +113,7 @@ def test_only_what_was_forgotten_is_computed_again(folder):
     made()
     assert told(plan) == []
     assert computed(plan) == 3  # grey's gradient, and both maps of black
-    again = read_table(plan.maps(), "saliency").to_pylist()
+    again = read_table(plan.parts("saliency"), "saliency").to_pylist()
     assert [row["status"] for row in again] == ["ok"] * 8
 
 
@@ -125,7 +125,7 @@ def test_what_is_made_after_forgetting_is_what_would_have_been_made_at_once(fold
     made()
     once = made("others")
     assert computed(once) == 0
-    tables = [[{**row} for row in read_table(each.maps(), "saliency").to_pylist()] for each in (plan, once)]
+    tables = [[{**row} for row in read_table(each.parts("saliency"), "saliency").to_pylist()] for each in (plan, once)]
     assert tables[0] == tables[1]
 
 
@@ -143,7 +143,7 @@ def test_failed_rows_of_images_that_another_study_alone_has_are_kept(folder):
     plan = made()
     Path("asleep").unlink()
     before = told(plan)
-    elsewhere = {"image_id": "dark--slate.png", "looked_at": "dark--slate.png"}
+    elsewhere = {"image_id": "dark--slate.png", "source_row_id": "dark--slate.png"}
     forget(plan, [replace(row, columns={**row.columns, **elsewhere}) for row in failed_rows(plan)])
     made()
     assert told(plan) == before and computed(plan) == 0
@@ -152,8 +152,8 @@ def test_failed_rows_of_images_that_another_study_alone_has_are_kept(folder):
 def test_a_prediction_is_kept_under_what_was_looked_at_and_of_a_counterfactual_under_its_image():
     rows = [("images", "a", "a"), ("interventions", "a/hat=absent", "a"), ("counterfactuals", "net/dvce/a/1/0", "a")]
     found = [looked_at({"source": row[0], "source_row_id": row[1], "image_id": row[2]}) for row in rows]
-    assert found == [{"looked_at": name} for name in ("a", "a/hat=absent", "a")]
-    assert looked_at({"image_id": "a"}) == {}  # a row of another table has a column for it
+    assert found == ["a", "a/hat=absent", "a"]
+    assert looked_at({"image_id": "a"}) == "a"  # a row of another table
 
 
 def test_rows_that_stay_are_the_ones_that_counted_before(tmp_path):

@@ -20,7 +20,7 @@ from pipeline.infill import INFILLS
 from pipeline.methods import load_explainer, methods, parse_method
 from pipeline.noise import Noise
 from pipeline.study import load_study
-from pipeline.study.plan import Plan
+from pipeline.workflow.plan import Plan
 from tests.explain.declared import COUNTERFACTUALS, SALIENCY, made
 from tests.explain.planted import conv_classifier, random_images
 
@@ -108,8 +108,7 @@ def write_two_files(package):
 ADDED = """
 import json, sys
 from pipeline.study import Study
-from pipeline.study.estimate import Estimate
-from pipeline.study.plan import Plan
+from pipeline.workflow.plan import Plan
 from pipeline.study.reference import reference, schema_text
 
 study = Study.model_validate({
@@ -119,11 +118,11 @@ study = Study.model_validate({
     "saliency": {"map": {"method": "gradient-input"}},
 })
 plan = Plan(study)
-(work,) = [work for work in Estimate(plan).work() if work.stage == "saliency"]
+(job,) = plan.jobs("saliency")
 print(json.dumps({
     "schema": "GradientInput" in json.loads(schema_text())["$defs"],
     "reference": "## saliency: gradient-input" in reference() and "times-image: {method: gradient-input" in reference(),
-    "evaluations": work.network_evaluations,
+    "evaluations": job.takes.evaluations,
     "module": "pipeline.explain.gradient_input" in plan.modules("saliency"),
     "torch": "torch" in sys.modules,
 }))

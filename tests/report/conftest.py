@@ -52,6 +52,12 @@ NETWORKS = {
     "smile-vit": (SMILE, {"smile": see("smile")}),
     "concepts": (READER, {concept: see(concept) for concept in READER}),
 }
+STEPS = [
+    {"name": "sample", "says": "Take the images.", "reads": [], "writes": "images"},
+    {"name": "intervene", "says": "Change the images.", "reads": ["sample"], "writes": "interventions"},
+    {"name": "score", "says": "Score <every> row.", "reads": ["sample", "intervene"], "writes": "scores"},
+    {"name": "report", "says": "Write the page.", "reads": ["score"], "writes": "page"},
+]
 ROLES = {"classifiers": ["smile-cnn", "smile-shortcut"], "oracles": ["smile-vit"], "readers": ["concepts"]}
 
 
@@ -253,7 +259,8 @@ def write_study(folder: Path, rows: int, size: int, *, truth: bool = True, shard
     files |= {"scores": [folder / "tables" / "scores.parquet"], "metrics": folder / "tables" / "metrics.parquet"}
     write_table(files["scores"][0], "scores", [], origin("scores"))
     write_table(files["metrics"], "metrics", metric_rows(predictions, interventions), origin("metrics"))
-    return Study(folder, {"study": "tiny", "title": None, "examples": 3, "order": "worst", "roles": ROLES}, files)
+    options = {"study": "tiny", "title": None, "examples": 3, "order": "worst", "roles": ROLES, "steps": STEPS}
+    return Study(folder, options, files)
 
 
 @pytest.fixture(scope="session")

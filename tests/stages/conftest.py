@@ -18,8 +18,8 @@ from pipeline.stages.score import score
 from pipeline.stages.score_counterfactuals import score_counterfactuals
 from pipeline.stages.score_saliency import score_saliency
 from pipeline.study import Study
-from pipeline.study.plan import Plan
 from pipeline.tables import read_table
+from pipeline.workflow.plan import Plan
 
 BRIGHTNESS = '''
 import torch
@@ -115,7 +115,7 @@ class Tables:
             self.path("images"),
             self.path("predictions"),
             classifier,
-            self.identities(*self.plan.networks_for(classifier)),
+            self.identities(*self.plan.job("counterfactuals", classifier=classifier).networks),
             self.folder / "rows",
             self.path("counterfactuals"),
             [self.path("predictions")],
@@ -134,7 +134,7 @@ class Tables:
     def judge(self) -> list[dict[str, Any]]:
         """Write what networks say of the counterfactuals and return the rows."""
         path = self.path("judged")
-        made, identities = [self.path("counterfactuals")], self.identities(*self.plan.judges)
+        made, identities = [self.path("counterfactuals")], self.identities(*self.plan.job("judge").networks)
         options = self.plan.options("judge")
         judge(options, "code", self.path("predictions"), made, identities, self.folder / "rows", path)
         return read_table(path, "predictions").to_pylist()

@@ -92,7 +92,7 @@ def failed(row):
 def scored(tmp_path_factory):
     """Six portraits, three methods that draw one concept anew; the last row of one of them failed."""
     from pipeline.study import Study
-    from pipeline.study.plan import Plan
+    from pipeline.workflow.plan import Plan
     from tests.stages.conftest import Tables
 
     sections = {

@@ -18,7 +18,7 @@ from pipeline.stages.train import train
 from pipeline.stages.train_generator import describe
 from pipeline.stages.train_guide import train_guide
 from pipeline.study import Study
-from pipeline.study.plan import Plan
+from pipeline.workflow.plan import Plan
 
 SMALL = {"channels": 32, "multipliers": [1, 1], "blocks": 1, "attention": [], "head_channels": 32}
 DIGITS = {"digits": "scikit-learn", "size": 8}

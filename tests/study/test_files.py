@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.imagenet import class_numbers
 from pipeline.study import files, load_study
 from pipeline.study.files import ANOTHER, MISSING, THERE, UNKNOWN, File, files_of, find
-from pipeline.study.plan import Plan
+from pipeline.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "path,what,about_bytes,sha256,sha256_from,licence,source,url,instruction"

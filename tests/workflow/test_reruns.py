@@ -18,14 +18,13 @@ import pytest
 from PIL import Image
 
 from pipeline.fingerprint import module_digests
-from pipeline.stages import STAGES
 from pipeline.study import load_study
-from pipeline.study.plan import Plan
-from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_table
+from pipeline.workflow import stages
+from pipeline.workflow.plan import Plan
 from tests.workflow.conftest import SMALL, TINY, Workflow, add_tiny_study
 
-STAGES_RUN = [stage for stage in STAGES if stage not in TRAINED_BY]  # the study trains nothing
+STAGES_RUN = [name for name, stage in stages().items() if not stage.trains]  # the study trains nothing
 KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
 FROM_SALIENCY = ["saliency", "score_saliency", "metrics", "report"]
 EDIT = "\nEDITED = True\n"

@@ -16,9 +16,8 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.commands.holder import is_held, read_holder
-from pipeline.stages import STAGES
-from pipeline.study.trained import TRAINED_BY
 from pipeline.tables import read_table, unpack
+from pipeline.workflow import stages
 from tests.workflow.conftest import Workflow
 from tests.workflow.killed import run_stage
 from tests.workflow.preloaded import KILLED
@@ -26,7 +25,7 @@ from tests.workflow.preloaded import KILLED
 RUN = ["-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
 KEPT_WITH = {"judge": "predict"}  # the rows of a stage with those of another
 STORING = ("predict", "saliency", "counterfactuals", "judge")
-TESTED = [stage for stage in STAGES if stage not in TRAINED_BY]  # every stage that the study tiny runs
+TESTED = [name for name, stage in stages().items() if not stage.trains]  # every stage that the study tiny runs
 
 
 def environment():

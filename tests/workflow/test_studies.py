@@ -22,8 +22,8 @@ from pipeline.images import to_tensor
 from pipeline.stages.sample import sample
 from pipeline.study import Study, load_study
 from pipeline.study.networks import Network
-from pipeline.study.plan import Plan
 from pipeline.tables import SCHEMAS
+from pipeline.workflow.plan import Plan
 from pipeline.worlds import load_world
 
 ROOT = Path(__file__).resolve().parents[2]

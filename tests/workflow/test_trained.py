@@ -7,8 +7,9 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.study import Study, load_study
-from pipeline.study.plan import Plan
-from pipeline.study.trained import TRAINED_BY, measuring, measuring_files, trained_by, trained_files
+from pipeline.workflow import stages
+from pipeline.workflow.plan import Plan
+from pipeline.workflow.trained import measuring, measuring_files, trained_files
 
 STUDY = """
 study: mine
@@ -30,7 +31,7 @@ def plan():
 
 
 def test_each_recipe_is_followed_by_the_stage_of_its_kind(plan):
-    followed = {stage: trained_by(plan.study, stage) for stage in TRAINED_BY}
+    followed = {name: plan.recipes(name) for name, stage in stages().items() if stage.trains}
     assert followed == {"train": ["reads"], "train_generator": ["draws"], "gate": ["draws"], "train_guide": ["guides"]}
 
 

@@ -8,22 +8,18 @@ from typing import Any
 from pipeline.classifiers.script import files_of
 from pipeline.classifiers.sources import entry_point_file
 from pipeline.errors import UserError, nearest
-from pipeline.section import Section
+from pipeline.metrics.networks import FILES
 from pipeline.study import SHIPPED, Study
 from pipeline.study.generators import Generator
-from pipeline.study.networks import Network, Training
+from pipeline.study.networks import Network
 from pipeline.study.training import GeneratorTraining, GuideTraining, recipes
+from pipeline.workflow.base import Job, Passes, Takes, forwards
 
 RESOURCES = Path("resources")
 TRAINED, TRAINED_GENERATORS = RESOURCES / "classifiers", RESOURCES / "generators"
 LOCAL_FILES = ("file", "noisy_classifier", "torch_export", "torchscript", "onnx")
-TRAINED_BY: dict[str, type[Section]] = {
-    "train": Training,
-    "train_generator": GeneratorTraining,
-    "gate": GeneratorTraining,
-    "train_guide": GuideTraining,
-}
-"""The stages that follow recipes; they run where their files are missing or another recipe is, never for new code."""
+ALL_ROWS = 100_000  # images that training takes where the study asks for all there are
+LEARNING, DENOISING = 4800, 19_200  # images that take as much memory as a batch with its gradients
 
 
 def trained_file(name: str, ending: str = "safetensors") -> str:
@@ -34,11 +30,6 @@ def trained_file(name: str, ending: str = "safetensors") -> str:
 def trained_generator_file(name: str, ending: str = "safetensors") -> str:
     """Where a generator that a study trains is written; its model card ends in md, images that it draws in png."""
     return str(TRAINED_GENERATORS / f"{name}.{ending}")
-
-
-def trained_by(study: Study, stage: str) -> list[str]:
-    """Names of the recipes that a stage follows."""
-    return recipes(study.training, TRAINED_BY[stage])
 
 
 def trained_files(study: Study, *names: str) -> list[str]:
@@ -53,8 +44,8 @@ def trained_files(study: Study, *names: str) -> list[str]:
             hint = f"did you mean '{close}'?" if close else known
             raise UserError(f"the study {study.study} has no recipe '{name}' in its section training; {hint}")
     endings = {
-        **dict.fromkeys(trained_by(study, "gate"), "md"),
-        **dict.fromkeys(trained_by(study, "train_guide"), "safetensors"),
+        **dict.fromkeys(recipes(study.training, GeneratorTraining), "md"),
+        **dict.fromkeys(recipes(study.training, GuideTraining), "safetensors"),
     }
     return [
         trained_generator_file(name, endings[name]) if name in endings else trained_file(name)
@@ -62,13 +53,19 @@ def trained_files(study: Study, *names: str) -> list[str]:
     ]
 
 
-def training_options(study: Study, stage: str, name: str) -> dict[str, Any]:
-    """Exactly the options that decide what a stage writes for a recipe."""
-    recipe = study.training[name]
-    if stage == "gate":
-        recipe_alone = recipe.model_dump(mode="json", exclude={"gate"})
-        return {"recipe": recipe_alone, "gate": recipe.gate.model_dump(mode="json"), "networks": measuring(study, name)}
-    return recipe.model_dump(mode="json", exclude={"gate"})
+def learning(job: Job, passes: Passes, further: int, batch: int = LEARNING) -> Takes:
+    """What a job takes that trains, or measures what was trained: passes, and images that it reads."""
+    images, pixels = (job.recipe.rows or ALL_ROWS) + further, (job.recipe.dataset.size or job.plan.side) ** 2
+    seconds = 2e-5 if batch == DENOISING else 4e-6
+    return Takes(
+        passes=(passes,), megabytes=2e-5 * (images + batch) * pixels, seconds=seconds * forwards([passes]) * pixels
+    )
+
+
+def learning_to_denoise(job: Job) -> Takes:
+    """What a job takes that trains on noised images."""
+    seen = job.recipe.steps * job.recipe.batch_size
+    return learning(job, Passes(job.network, None, 0, seen, seen), getattr(job.recipe, "tested", 0), DENOISING)
 
 
 def measuring(study: Study, generator: str) -> dict[str, dict[str, Any]]:
@@ -110,3 +107,28 @@ def script_files(entry_point: str) -> list[str]:
     except UserError:
         script = entry_point.rpartition(":")[0]
         return [script] if script.endswith(".py") else []
+
+
+def measuring_names(study: Study) -> dict[str, str | None]:
+    """The name of the network of each role; a published one is named after its place in the study."""
+    return {
+        role: chosen if chosen is None or isinstance(chosen, str) else f"evaluation.{role}"
+        for role, chosen in study.measuring.items()
+    }
+
+
+def measuring_entries(study: Study) -> dict[str, dict[str, Any]]:
+    """How each network that measures is loaded, by its name."""
+    entries = {}
+    for role, name in measuring_names(study).items():
+        chosen = study.measuring[role]
+        if isinstance(chosen, str):
+            entries[name] = loaded(study.network(chosen))
+        elif chosen is not None:
+            entries[name] = chosen.model_dump(mode="json", exclude_none=True)
+    return entries
+
+
+def entry_files(entry: dict[str, Any]) -> list[str]:
+    """Local files of a network that measures."""
+    return network_files(entry) + [entry[key] for key in FILES if entry.get(key)]

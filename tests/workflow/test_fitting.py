@@ -12,9 +12,9 @@ from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from pipeline.methods import methods
 from pipeline.study import Study
-from pipeline.study.fitting import check_methods
-from pipeline.study.heads import classes_of
-from pipeline.study.plan import Plan
+from pipeline.workflow.fitting import check_methods
+from pipeline.workflow.heads import classes_of
+from pipeline.workflow.plan import Plan
 from tests.bad_inputs.bench import Bench
 from tests.diffusion.conftest import SMALL
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.classifiers import description
 from pipeline.diffusion.description import Description, read_description
 from pipeline.diffusion.entry import parse_entry
-from pipeline.study.plan import Plan
 from pipeline.study.training import COLOURS, DiffusionTraining, GuideTraining
 from pipeline.worlds import load_world
+
+if TYPE_CHECKING:
+    from pipeline.workflow.plan import Plan
 
 OURS = ".safetensors"
 

@@ -11,11 +11,11 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.fingerprint import ROOT, fingerprint
-from pipeline.stages import STAGES
 from pipeline.study import Study
-from pipeline.study import plan as planning
-from pipeline.study.plan import Plan
-from pipeline.study.trained import TRAINED_BY, trained_file
+from pipeline.workflow import plan as planning
+from pipeline.workflow import stages
+from pipeline.workflow.plan import Plan
+from pipeline.workflow.trained import trained_file
 
 STUDY = """
 study: mine
@@ -34,7 +34,7 @@ statistics: {bootstrap: 200, confidence: 0.9}
 report: {title: Mine, examples: 2}
 """
 MADE = "counterfactuals: {dvce: {method: dvce, generator: makes}}"
-RULES = [stage for stage in STAGES if stage not in TRAINED_BY]
+RULES = [name for name, stage in stages().items() if not stage.trains]
 
 
 def plan(changes="", study=STUDY):
@@ -43,7 +43,7 @@ def plan(changes="", study=STUDY):
 
 
 def file_names(of):
-    tables = [of.parts(table, "stage") for table in ("images", "predictions")]
+    tables = [of.parts(table) for table in ("images", "predictions")]
     return [
         *tables,
         of.table("metrics"),

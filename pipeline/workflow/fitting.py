@@ -14,9 +14,9 @@ from pipeline.errors import UserError, alternatives, listed, nearest
 from pipeline.explain.pairs import targets_by_class
 from pipeline.methods.base import CounterfactualMethod, Method
 from pipeline.study import EXPLAINING
-from pipeline.study.heads import classes_of, description_of
-from pipeline.study.plan import Plan
 from pipeline.study.targets import BY_TABLE, near_and_far, pairs_of
+from pipeline.workflow.heads import classes_of, description_of
+from pipeline.workflow.plan import Plan
 from pipeline.worlds import load_world
 
 KINDS = {"generator": "unet", "guide": "noisy-classifier"}

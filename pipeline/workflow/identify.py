@@ -1,0 +1,30 @@
+from pipeline.classifiers.entry import parse_entry
+from pipeline.classifiers.identity import told_by_loading
+from pipeline.workflow.base import WITH_NETWORK_MB, Job, Stage, Takes
+
+
+def options(job: Job) -> dict:
+    names = job.plan.identified
+    return {
+        "networks": job.plan.entries(names),
+        "generators": job.plan.entries(names, generators=True),
+        "files": {name: job.plan.weights(name) for name in names},
+    }
+
+
+def loaders(job: Job) -> list[str]:
+    """Of the networks that are loaded to be identified, since their files do not tell all of their weights."""
+    networks = (name for name in job.plan.networks if told_by_loading(parse_entry(name, job.plan.entry(name))))
+    return job.plan.loaders(*networks)
+
+
+STAGE = Stage(
+    says="Hash the files of every network, once.",
+    reads=("weights",),
+    writes="identities",
+    files=lambda job: list(map(job.plan.identity, job.plan.identified)),
+    options=options,
+    modules=loaders,
+    memory=WITH_NETWORK_MB,
+    takes=lambda job: Takes(),
+)

@@ -1,0 +1,29 @@
+from pipeline.workflow.base import Job, Stage, Takes
+
+
+def options(job: Job) -> dict:
+    study = job.study
+    return {
+        "study": study.study,
+        "seed": study.seed,
+        "classifiers": list(study.classifiers),
+        "oracles": study.oracles,
+        "readers": study.readers,
+        **study.statistics.model_dump(),
+    }
+
+
+def takes(job: Job) -> Takes:
+    """How many rows it summarises is known, not how many groups they make."""
+    scores = job.rows_in("scores")
+    return Takes(megabytes=3e-3 * scores, seconds=1e-6 * (1000 + job.study.statistics.bootstrap) * scores)
+
+
+STAGE = Stage(
+    says="Summarise scores with intervals.",
+    reads=("scores",),
+    writes="metrics",
+    options=options,
+    fails=False,
+    takes=takes,
+)

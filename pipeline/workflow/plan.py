@@ -1,0 +1,325 @@
+"""What follows from the declarations of the stages for one study: its jobs, files, options, code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import product
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from pipeline.classifiers.entry import LOADERS
+from pipeline.datasets.imagenet import image_files
+from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
+from pipeline.diffusion.entry import parse_entry, source_files
+from pipeline.errors import UserError
+from pipeline.fingerprint import canonical_json, digest, fingerprint
+from pipeline.infill import INFILLS
+from pipeline.metrics.networks import LOADERS as MEASURES
+from pipeline.section import Section
+from pipeline.study import Study
+from pipeline.study.generators import Generator
+from pipeline.study.networks import Network
+from pipeline.study.training import recipes
+from pipeline.workflow import stages
+from pipeline.workflow.base import Job
+from pipeline.workflow.heads import classes_of
+from pipeline.workflow.trained import entry_files, loaded, measuring_entries, trained_file, trained_generator_file
+from pipeline.worlds import Concept, World, load_world
+
+RESULTS = Path("results")
+TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
+UNKNOWN_SIDE = 512  # pixels; taken for a dataset that leaves every image as it is
+PNG_BYTES = {"portraits": 1.25, "shapes": 0.15, "digits": 0.5}  # of a pixel
+PHOTO_BYTES = 2.0  # of a pixel of a photograph as PNG: two thirds of what three bytes take
+
+
+def local_files(dataset: Section) -> list[str]:
+    """All files that a dataset reads on this machine, in a fixed order.
+
+    Raises UserError for a folder or file that does not exist; a Hugging Face dataset that is none is one of the hub.
+    """
+    options = dataset.model_dump()
+    if options.get("imagenet"):
+        return [str(path) for path in image_files(options)]
+    files: list[str] = []
+    for key in ("folder", "masks", "boxes", "huggingface"):
+        root = Path(options.get(key) or "")
+        if not options.get(key) or (key == "huggingface" and not root.exists()):
+            continue
+        if not root.exists() and not (Path(options["folder"]) / root).exists():
+            raise UserError(f"dataset.{key}: {root} does not exist; set it to where your files are.")
+        files += [str(root)] if root.is_file() else sorted(str(path) for path in root.rglob("*") if path.is_file())
+    labels = Path(options.get("labels") or "")
+    return [*files, str(labels)] if labels.is_file() else files
+
+
+class Plan:
+    """The jobs, files and options of one study; reads nothing but the study, small descriptions and the source."""
+
+    def __init__(self, study: Study):
+        self.study = study
+        self.folder = RESULTS / "studies" / study.study
+        self.networks: dict[str, Network] = {**study.classifiers, **study.judges}
+        self.generators: dict[str, Generator] = study.makers
+        made = any(method.explains(name) for method in study.counterfactuals.values() for name in study.classifiers)
+        self._jobs: dict[tuple, Job] = {}  # each is made once: what it takes is asked for many times
+        self.measuring: dict[str, dict[str, Any]] = measuring_entries(study) if made else {}
+
+    # Jobs
+
+    @property
+    def shards(self) -> list[str]:
+        """Names of the shards."""
+        return [f"{index:03d}" for index in range(ceil(self.study.dataset.rows / self.study.shard_rows))]
+
+    def job(self, stage: str, **levels: str) -> Job:
+        """A job of a stage, or the stage as a whole. levels: by `classifier`, `shard` or `network`, of its own."""
+        declared = stages()[stage]
+        own = {level: levels[level] for level in declared.each if levels.get(level) is not None}
+        return self._jobs.setdefault((stage, *own.items()), Job(self, declared, **own))
+
+    def recipes(self, stage: str) -> list[str]:
+        """Names of the recipes that a stage follows."""
+        return recipes(self.study.training, stages()[stage].follows)
+
+    def jobs(self, stage: str, classifier: str | None = None, shard: str | None = None) -> Iterator[Job]:
+        """The jobs of a stage; perhaps those alone that are about a classifier or a shard."""
+        named = {"classifier": list(self.study.classifiers), "shard": self.shards}
+        named |= {level: [name] for level, name in (("classifier", classifier), ("shard", shard)) if name is not None}
+        if stages()[stage].trains:
+            named["network"] = [name for name in self.recipes(stage) if name in self.trained]
+        each = stages()[stage].each
+        for names in product(*(named[level] for level in each)):
+            job = self.job(stage, **dict(zip(each, names, strict=True)))
+            if job.stage.when(job):
+                yield job
+
+    def by_classifier(self, stage: str) -> list[Job]:
+        """A stage as a whole, for each classifier if its jobs are about one."""
+        about = self.study.classifiers if "classifier" in stages()[stage].each else [None]
+        return [self.job(stage, classifier=classifier) for classifier in about]
+
+    def all_jobs(self) -> Iterator[Job]:
+        """All jobs of the study, each after those that it takes from."""
+        for stage in stages():
+            yield from self.jobs(stage)
+
+    @property
+    def trained(self) -> list[str]:
+        """The recipes whose weights the study names."""
+        entries = [*self.networks.values(), *self.generators.values()]
+        return list(dict.fromkeys(entry.trained for entry in entries if entry.trained is not None))
+
+    def writing(
+        self, table: str, stage: str = "", classifier: str | None = None, shard: str | None = None
+    ) -> list[Job]:
+        """The jobs that write a table; perhaps those of one stage, classifier or shard."""
+        tables = [each for each in stages().values() if each.files is None]
+        writers = [each for each in tables if each.writes == table and stage in ("", each.name)]
+        return [job for each in writers for job in self.jobs(each.name, classifier, shard)]
+
+    # Files
+
+    def part(self, table: str, stage: str, shard: str = "{shard}") -> str:
+        """Path of one part of a table."""
+        return str(self.folder / "tables" / table / stage / f"part-{shard}.parquet")
+
+    def parts(self, table: str, stage: str = "", classifier: str | None = None, shard: str | None = None) -> list[str]:
+        """Paths of the parts of a table; perhaps those of one stage, classifier or shard."""
+        return [path for job in self.writing(table, stage, classifier, shard) for path in job.parts(shard)]
+
+    def whole(self, stage: str, classifier: str) -> list[str]:
+        """Paths of all parts that the jobs of a stage for a classifier read beside those of their own shards."""
+        job = self.job(stage, classifier=classifier)
+        return [path for read in job.stage.whole(job) for path in self.parts(*read.split("/"))]
+
+    def inputs(self, stage: str, table: str, classifier: str, shard: str) -> list[str]:
+        """Paths of the parts of a table that a job reads."""
+        return self.job(stage, classifier=classifier, shard=shard).inputs.get(table, [])
+
+    def outputs(self) -> list[str]:
+        """Paths of all files of the study's own folder, its report last."""
+        return [path for job in self.all_jobs() if not job.stage.trains for path in job.outputs]
+
+    def table(self, name: str) -> str:
+        """Path of a table that is one file."""
+        return str(self.folder / f"{name}.parquet")
+
+    @property
+    def page(self) -> str:
+        """Path of the report."""
+        return str(self.folder / "report" / "index.html")
+
+    @property
+    def store(self) -> str:
+        """Folder of the row store, which all studies share."""
+        return str(RESULTS / "rows")
+
+    def log(self, name: str) -> str:
+        """Path of a job's log."""
+        return str(self.folder / "logs" / f"{name}.log")
+
+    def identity(self, network: str = "{network}") -> str:
+        """Path of the small file that identifies a network or generator: digests of its files, how it is loaded."""
+        return str(self.folder / "identities" / f"{network}.json")
+
+    def identities(self, stage: str, classifier: str | None = None) -> list[str]:
+        """Paths of those of all networks and generators that a stage, or its jobs for a classifier, are given."""
+        return list(map(self.identity, self.job(stage, classifier=classifier).networks))
+
+    def weights(self, *networks: str) -> list[str]:
+        """Local files that the networks, or generators, are read from."""
+        files = []
+        for network in networks:
+            entry = self.entry(network)
+            makes = network in self.generators
+            files += map(str, source_files(parse_entry(network, entry))) if makes else entry_files(entry)
+        return list(dict.fromkeys(files))
+
+    def weights_for(self, stage: str, classifier: str | None = None) -> list[str]:
+        """Local files of all networks and generators that a stage, or its jobs for a classifier, are given."""
+        return self.weights(*self.job(stage, classifier=classifier).networks)
+
+    def check_weights(self) -> None:
+        """Raise UserError for a local file of a network that is gone, unless it is trained here, while results stand.
+
+        Snakemake would take them for those of the missing file; where there are none, it names the file itself.
+        """
+        trained = {file(name) for name in self.study.training for file in (trained_file, trained_generator_file)}
+        for network in self.identified:
+            gone = [file for file in self.weights(network) if file not in trained and not Path(file).exists()]
+            if gone and Path(self.identity(network)).exists():
+                kind = "generator" if network in self.generators else "network"
+                raise UserError(f"the {kind} {network}: {gone[0]} does not exist; set its entry to where the file is.")
+
+    def dataset_files(self) -> list[str]:
+        """Files of a local dataset, so that a changed, new or missing image is noticed."""
+        return local_files(self.study.dataset)
+
+    def sizes(self, files: Iterable[str]) -> str:
+        """How many files there are, their bytes, and a digest of the size of each; empty without files.
+
+        Snakemake reads only files that are newer than a table; one that was unpacked or moved into its place may be
+        older, and then its size tells.
+        """
+        sizes = {file: Path(file).stat().st_size for file in files}
+        return f"{len(sizes)} files, {sum(sizes.values())} bytes, sizes {digest(sizes)[:16]}" if sizes else ""
+
+    def training_files(self, network: str) -> list[str]:
+        """Files of the local dataset that a network is trained on."""
+        return local_files(self.study.training[network].dataset)
+
+    # Networks
+
+    @property
+    def identified(self) -> list[str]:
+        """All networks and generators whose files are hashed."""
+        return list(dict.fromkeys([*self.networks, *self.generators, *self.measuring]))
+
+    def entry(self, network: str) -> dict[str, Any]:
+        """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
+        if network in self.generators or network in self.networks:
+            return loaded(self.generators.get(network) or self.networks[network])
+        return dict(self.measuring[network])
+
+    def entries(self, names: Iterable[str], *, generators: bool = False) -> dict[str, dict[str, Any]]:
+        """How those of these are loaded that are networks, or that are generators."""
+        return {name: self.entry(name) for name in names if (name in self.generators) == generators}
+
+    def roles(self) -> dict[str, list[str]]:
+        """Names of the networks by what they are for."""
+        study = self.study
+        return {"classifiers": list(study.classifiers), "oracles": study.oracles, "readers": study.readers}
+
+    @cached_property
+    def heads(self) -> dict[str, dict[str, int]]:
+        """Number of classes by task of each network, without loading it; two where nothing tells.
+
+        Raises UserError for a file that is none of ours.
+        """
+        found = {}
+        for name in self.networks:
+            heads = classes_of(self, name) or {self.entry(name).get("task") or "label": None}
+            found[name] = {task: len(names) if names else 2 for task, names in heads.items()}
+        return found
+
+    def logits_bytes(self, network: str) -> int:
+        """What the row store keeps of an answer of a network."""
+        return 50 + 4 * sum(self.heads[network].values())
+
+    # Images
+
+    def explained_rows(self, shard: str) -> int:
+        """How many images of a shard are explained, if it has as many: the first ones."""
+        return max(0, min(self.study.shard_rows, self.study.explained_rows - self.rows_before(shard)))
+
+    def rows_before(self, shard: str) -> int:
+        """How many images stand in the shards before one."""
+        return int(shard) * self.study.shard_rows
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether interventions can be rendered: only a synthetic world knows what its images would have been."""
+        return hasattr(self.study.dataset, "world")
+
+    @property
+    def world(self) -> World | None:
+        return load_world(self.study.dataset.world) if self.has_truth else None
+
+    @property
+    def concepts(self) -> tuple[Concept, ...]:
+        """The concepts of the world; none of other datasets."""
+        return self.world.concepts if self.has_truth else ()
+
+    @property
+    def interventions(self) -> int:
+        """Of an image: one for every other value of every concept."""
+        return sum(len(concept.values) - 1 for concept in self.concepts)
+
+    @property
+    def side(self) -> int:
+        """Side of an image in pixels."""
+        return self.study.dataset.size or UNKNOWN_SIDE
+
+    @property
+    def png_bytes(self) -> float:
+        """What an image takes on disk, roughly."""
+        dataset = self.study.dataset
+        kind = getattr(dataset, "world", None) or ("digits" if hasattr(dataset, "digits") else None)
+        return PNG_BYTES.get(kind, PHOTO_BYTES) * self.side**2
+
+    # Options and code
+
+    def options(self, stage: str, network: str | None = None) -> str:
+        """Exactly the options that decide what a stage writes, as canonical JSON; of one that trains a network."""
+        job = self.job(stage, network=network)
+        return canonical_json(job.stage.options(job))
+
+    def modules(self, stage: str) -> list[str]:
+        """The module of a stage, and those that the study chooses for it: of its networks, its methods, and others."""
+        job = self.job(stage)
+        methods = sorted({method.module() for method in job.methods.values()})
+        filled = self.infills(*(getattr(method, "infill", None) for method in job.methods.values()))
+        chosen = [*self.loaders(*job.networks), *methods, *filled, *job.stage.modules(job)]
+        return [f"pipeline.stages.{stage}", *chosen]
+
+    def code(self, stage: str) -> str:
+        """Identity of the code that a stage runs: its modules and all that they import, and the report's templates."""
+        parts = [fingerprint(module, deciding=True) for module in self.modules(stage)]
+        if stage == "report":
+            parts += [path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.rglob("*")) if path.is_file()]
+        return digest(parts)
+
+    def loaders(self, *names: str) -> list[str]:
+        """Modules that read the formats of these networks and generators."""
+        found = set()
+        for name in names:
+            known = GENERATOR_LOADERS if name in self.generators else LOADERS | MEASURES
+            found |= {known[kind].split(":")[0] for kind in known if kind in self.entry(name)}
+        return sorted(found)
+
+    def infills(self, *names: str | None) -> list[str]:
+        """Modules of these in-fillers."""
+        return sorted({INFILLS[name].split(":")[0] for name in names if name})

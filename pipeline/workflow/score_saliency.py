@@ -1,0 +1,49 @@
+from pipeline.workflow.base import Job, Passes, Stage, Takes
+
+CURVE_IMAGES = 24  # of `flipping_curves`: eleven shares removed, eleven kept, none and all
+BATCHES = 600  # maps that take as much memory as what a network has in hand
+
+
+def options(job: Job) -> dict:
+    return {
+        "study": job.study.study,
+        "seed": job.study.seed,
+        "networks": job.plan.entries(job.networks),
+        "infills": job.study.evaluation.infills,
+    }
+
+
+def takes(job: Job) -> Takes:
+    """For each map: truth, parts and boxes, a crop, two areas per in-filler; once an image, the truth filled in.
+
+    Two control maps of each image are scored like a method's; another image's map in the place of each, and the truth
+    itself, without the network.
+    """
+    infills, truth = len(job.study.evaluation.infills), job.plan.has_truth
+    boxes = truth or bool(getattr(job.study.dataset, "boxes", None))
+    alone = 5 * truth + len(job.plan.concepts) + 2 * boxes
+    methods = len(job.plan.job("saliency", classifier=job.classifier).methods)
+    maps, others = methods + 2, methods * (job.explained > 1) + truth
+    rows = job.explained * (maps * (alone + 1 + 2 * infills) + others * alone + truth)
+    evaluations = job.explained * (maps * (CURVE_IMAGES * infills + 1) + 2 * truth)
+    return Takes(
+        rows=rows,
+        row_bytes=12,
+        passes=(Passes(job.classifier, None, rows, evaluations),),
+        megabytes=6e-5 * (job.explained * maps + BATCHES) * job.pixels,
+        seconds=4e-6 * evaluations * job.pixels,
+    )
+
+
+STAGE = Stage(
+    says="Score the maps of a classifier.",
+    reads=("identities", "images", "saliency", "scores/score"),
+    writes="scores",
+    each=("classifier",),
+    when=lambda job: any(job.plan.jobs("saliency", classifier=job.classifier)),
+    networks=lambda job: [job.classifier],
+    options=options,
+    modules=lambda job: job.plan.infills(*job.study.evaluation.infills),
+    fails=False,
+    takes=takes,
+)
