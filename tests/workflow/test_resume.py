@@ -238,7 +238,7 @@ def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_se
     study = folder / "studies" / "tiny.yaml"
     before = study.read_text(encoding="utf-8")
     study.write_text(before + "statistics: {confidence: 0.9}\n", encoding="utf-8")
-    with begun(folder) as run:
+    with begun(folder, preloaded.python, preloaded.environment()) as run:
         wait_for(lambda: "rule metrics:" in said(folder), run)
         os.killpg(run.pid, signal.SIGKILL)
     study.write_text(before, encoding="utf-8")
@@ -305,12 +305,16 @@ def test_trained_weights_are_not_trained_again_where_snakemake_knows_nothing(new
 
 
 @contextlib.contextmanager
-def begun(folder):
+def begun(folder, python=sys.executable, variables=None):
     """A run in a process group of its own, which is gone in the end; what it says goes to the file `said`."""
     with open(folder / "said", "w") as said:
-        command = [sys.executable, *RUN]
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(), stdout=said, stderr=said, start_new_session=True
+            [python, *RUN],
+            cwd=folder,
+            env=variables or environment(),
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
         )
     try:
         yield process
