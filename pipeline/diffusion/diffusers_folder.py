@@ -8,14 +8,14 @@ from torch import nn
 
 from pipeline.diffusion.description import LINEAR, Description
 from pipeline.diffusion.diffusers_unet import from_diffusers
-from pipeline.diffusion.entry import Entry, source_files
+from pipeline.diffusion.entry import Generator, source_files
 from pipeline.errors import UserError
 
 PREDICTIONS = {"epsilon": "noise", "v_prediction": "velocity"}
 SCHEDULES = {"linear": "linear", "squaredcos_cap_v2": "cosine"}
 
 
-def load(entry: Entry) -> tuple[nn.Module, Description]:
+def load(entry: Generator) -> tuple[nn.Module, Description]:
     """The network of an entry that is such a folder, with what it is.
 
     Raises UserError for a model of another kind, and for a scheduler that is none of ours.
@@ -32,7 +32,8 @@ def load(entry: Entry) -> tuple[nn.Module, Description]:
         reason = str(error).splitlines()[0]
         raise UserError(f"{entry.owner}: {weights.parent} holds no UNet2DModel that can be read ({reason}).") from error
     schedule, predicts = told_by_scheduler(entry.owner, files[-1]) if len(files) > 2 else (LINEAR, "noise")
-    described = Description("unet", network.shape, entry.schedule or schedule, entry.predicts or predicts)
+    schedule = entry.schedule.model_dump() if entry.schedule else schedule
+    described = Description("unet", network.shape, schedule, entry.predicts or predicts)
     return network.requires_grad_(False).eval(), described
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.classifiers.entry import parse_entry
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.identity import identify as identify_network
 from pipeline.classifiers.identity import told_by_loading
 from pipeline.diffusion.identity import identify as identify_generator
+from pipeline.entry import parse_entry
 from pipeline.errors import UserError
 from pipeline.files import appearing
 from pipeline.fingerprint import canonical_json
@@ -59,7 +60,7 @@ def identity_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def with_state(name: str, options: Mapping[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
     """The identity, with the digest of what the network holds where its files do not tell: then it is loaded."""
     entry = options["networks"].get(name)
-    if entry is None or LOADERS.keys() & entry.keys() or not told_by_loading(parse_entry(name, entry)):
+    if entry is None or LOADERS.keys() & entry.keys() or not told_by_loading(parse_entry(Network, name, entry)):
         return identity
     from pipeline.classifiers.load import load_classifier
     from pipeline.classifiers.state import state_digest

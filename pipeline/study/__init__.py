@@ -13,18 +13,18 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from pipeline.classifiers.entry import Network
+from pipeline.diffusion.entry import Generator
 from pipeline.errors import UserError, nearest
 from pipeline.methods import methods
 from pipeline.metrics.controls import NEAREST_REAL, UNCHANGED
 from pipeline.section import Name, Section
 from pipeline.study.datasets import Dataset
 from pipeline.study.evaluation import MEASURING, OWN_FEATURES, Evaluation
-from pipeline.study.generators import Generator
 from pipeline.study.mistakes import describe
-from pipeline.study.networks import Network, Training
 from pipeline.study.schema import study_schema
 from pipeline.study.sweeps import expand_sweeps
-from pipeline.study.training import GeneratorTraining, GuideTraining, Recipe, recipes
+from pipeline.study.training import GeneratorTraining, GuideTraining, Recipe, Training, recipes
 
 DEFAULT = Path("config.yaml")
 STUDIES = Path("studies")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from pipeline.classifiers.entry import Network
+from pipeline.diffusion.entry import Generator, NoiseSchedule
 from pipeline.methods import methods
 from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
 from pipeline.methods.diffusion import Cone
@@ -25,9 +27,16 @@ from pipeline.study.datasets import (
     WorldDataset,
 )
 from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, SimSiam
-from pipeline.study.generators import Generator, GeneratorShape, NoiseSchedule
-from pipeline.study.networks import Network, Relabel, Training
-from pipeline.study.training import DiffusionTraining, Gate, GeneratorTraining, GuideTraining, UNetShape
+from pipeline.study.training import (
+    DiffusionTraining,
+    Gate,
+    GeneratorTraining,
+    GuideTraining,
+    Relabel,
+    Training,
+    UNetShape,
+)
+from pipeline.unet_shape import GeneratorShape
 
 INTRODUCTION = """\
 # Reference of the study file

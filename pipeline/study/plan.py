@@ -7,22 +7,20 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from pipeline.classifiers.entry import LOADERS
-from pipeline.classifiers.entry import parse_entry as parse_network
+from pipeline.classifiers.entry import LOADERS, Network
 from pipeline.classifiers.identity import told_by_loading
 from pipeline.datasets import DATASETS
 from pipeline.datasets.imagenet import image_files
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
-from pipeline.diffusion.entry import parse_entry, source_files
+from pipeline.diffusion.entry import Generator, source_files
+from pipeline.entry import parse_entry
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json, digest, fingerprint
 from pipeline.infill import INFILLS
 from pipeline.metrics.networks import LOADERS as MEASURES
 from pipeline.section import Section
 from pipeline.study import Study
-from pipeline.study.generators import Generator
 from pipeline.study.measuring import entry_files, measuring_entries, measuring_names
-from pipeline.study.networks import Network
 from pipeline.study.resources import handled, memory_mb, runtime_minutes
 from pipeline.study.targets import near_and_far, pairs_of, relations
 from pipeline.study.trained import (
@@ -208,7 +206,7 @@ class Plan:
         for network in networks:
             entry = self.entry(network)
             makes = network in self.generators
-            files += map(str, source_files(parse_entry(network, entry))) if makes else entry_files(entry)
+            files += map(str, source_files(parse_entry(Generator, network, entry))) if makes else entry_files(entry)
         return list(dict.fromkeys(files))
 
     def check_weights(self) -> None:
@@ -236,7 +234,7 @@ class Plan:
 
     def is_loaded_to_tell(self, network: str) -> bool:
         """Whether a network is loaded to be identified, since its files do not tell all of its weights."""
-        return told_by_loading(parse_network(network, self.entry(network)))
+        return told_by_loading(parse_entry(Network, network, self.entry(network)))
 
     def dataset_files(self) -> list[str]:
         """Files of a local dataset, so that a changed, new or missing image is noticed."""

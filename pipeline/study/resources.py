@@ -15,10 +15,9 @@ from math import ceil
 
 from pipeline.methods.base import Count
 from pipeline.study import Study
-from pipeline.study.networks import Training
 from pipeline.study.targets import targets_of_image
 from pipeline.study.trained import TRAINED_BY
-from pipeline.study.training import DiffusionTraining
+from pipeline.study.training import DiffusionTraining, Training
 from pipeline.worlds import load_world
 
 WITH_NETWORK_MB, WITHOUT_MB = 4000, 1200

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.script import files_of
 from pipeline.classifiers.sources import entry_point_file
+from pipeline.diffusion.entry import Generator
 from pipeline.errors import UserError, nearest
 from pipeline.section import Section
 from pipeline.study import SHIPPED, Study
-from pipeline.study.generators import Generator
-from pipeline.study.networks import Network, Training
-from pipeline.study.training import GeneratorTraining, GuideTraining, recipes
+from pipeline.study.training import GeneratorTraining, GuideTraining, Training, recipes
 
 RESOURCES = Path("resources")
 TRAINED, TRAINED_GENERATORS = RESOURCES / "classifiers", RESOURCES / "generators"

@@ -7,14 +7,46 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.diffusion.shape import Shape
+from pipeline.diffusion.entry import NoiseSchedule
 from pipeline.errors import UserError
 from pipeline.section import Name, Section, Share, chosen_by_key
 from pipeline.study.datasets import TrainingDataset
-from pipeline.study.generators import NoiseSchedule
-from pipeline.study.networks import Training
+from pipeline.unet_shape import Shape
 
 COLOURS = 3  # channels of the images of every study
+
+
+class Relabel(Section):
+    """A planted shortcut: in the chosen images one concept counts as another one when the label is read."""
+
+    concept: str = Field(description="Concept whose value is replaced.")
+    by: str = Field(description="Concept whose value it takes.")
+    nuisance: str = Field(description="Nuisance number that chooses the images.")
+    below: float = Field(description="Images where that number is below this are chosen.")
+
+
+class Training(Section):
+    """How a network is trained; gives weights in our own format and a model card."""
+
+    dataset: TrainingDataset = Field(description="Where the images come from; its split `train` is used.")
+    rows: int | None = Field(None, ge=32, description="Number of training images; all there are if nothing is said.")
+    tasks: list[str] = Field(
+        min_length=1, description="Tasks to learn, one head each. A nuisance number of a world is a task of 5 classes."
+    )
+    architecture: str = Field(description="Name of a timm architecture.")
+    options: dict[str, Any] = Field({}, description="Keyword arguments of the architecture.")
+    steps: int = Field(1000, ge=0, description="Optimiser steps; 0 leaves the weights random.")
+    batch_size: int = Field(64, ge=2, description="Images per step.")
+    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate of AdamW.")
+    weight_decay: float = Field(0.02, ge=0, description="Weight decay of AdamW.")
+    noise: Share = Field(0.3, description="Share of training images with added noise.")
+    blur: Share = Field(0.3, description="Share of training images that are blurred.")
+    epsilon: float = Field(0.0, ge=0, description="Radius of adversarial training in the L2 ball; 0 trains plainly.")
+    attack_steps: int = Field(3, ge=1, description="Steps of the attack in training.")
+    relabel: Relabel | None = Field(None, description="Plant a shortcut.")
+    held_out: int = Field(1000, ge=0, description="Further images for calibration; a tenth where the data is finite.")
+    tested: int = Field(2000, ge=1, description="Images of the split `test` for the figures of the model card.")
+    seed: int = Field(1, ge=0, description="Seed of the data, the first weights and the order of the images.")
 
 
 class UNetShape(Section):

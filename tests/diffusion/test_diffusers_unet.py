@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pipeline.diffusion.diffusers_unet import from_diffusers, split_packed, to_diffusers
-from pipeline.diffusion.shape import SHAPES
 from pipeline.diffusion.unet import UNet
 from pipeline.errors import UserError
+from pipeline.unet_shape import SHAPES
 from tests.diffusion.conftest import small_unet
 
 KINDS = {

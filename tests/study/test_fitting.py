@@ -7,7 +7,6 @@ import torch
 
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from pipeline.methods import methods
@@ -15,6 +14,7 @@ from pipeline.study import Study
 from pipeline.study.fitting import check_methods
 from pipeline.study.heads import classes_of
 from pipeline.study.plan import Plan
+from pipeline.unet_shape import Shape
 from tests.bad_inputs.bench import Bench
 from tests.diffusion.conftest import SMALL
 

@@ -218,7 +218,7 @@ SENTENCES = [
     ),
     (
         "classifiers: {m: {timm: a, output: {sigmoid: a}}}",
-        "m.output.sigmoid: must be a whole number or a list of whole",
+        "m.output.sigmoid: must be a whole number of at least 0 or a list of whole",
     ),
     ("classifiers: {m: {timm: a, output: softmax}}", "m.output: must be probabilities or a mapping from sigmoid to"),
     (
@@ -258,7 +258,7 @@ SENTENCES = [
         "training: {net: {dataset: {size: 3}, tasks: [a], architecture: b}}",
         "training.net.dataset: a training dataset has",
     ),
-    ("classifiers: {m: {task: smile}}", "classifiers.m: a network has exactly one of the keys file, trained, timm,"),
+    ("classifiers: {m: {task: smile}}", "classifiers.m: a classifier has exactly one of the keys file, trained, timm,"),
     ("classifiers: {m: {task: smile}}", "here there is none."),
     ("classifiers: {m: {timm: a, onnx: b}}", "here there is timm and onnx."),
     # Names of what does not exist.
