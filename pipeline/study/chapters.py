@@ -8,13 +8,7 @@ from dataclasses import dataclass
 import yaml
 
 from pipeline.classifiers.entry import Network
-from pipeline.diffusion.entry import Generator, NoiseSchedule
-from pipeline.methods import methods
-from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
-from pipeline.methods.diffusion import Cone
-from pipeline.section import Section
-from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
-from pipeline.study.datasets import (
+from pipeline.datasets.sections import (
     DigitsDataset,
     FolderDataset,
     Framed,
@@ -22,10 +16,16 @@ from pipeline.study.datasets import (
     ImageNetDataset,
     MixtureComponent,
     PriorOptions,
-    Sampled,
     Shares,
     WorldDataset,
 )
+from pipeline.diffusion.entry import Generator, NoiseSchedule
+from pipeline.methods import methods
+from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
+from pipeline.methods.diffusion import Cone
+from pipeline.section import Section
+from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
+from pipeline.study.datasets import Sampled
 from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, SimSiam
 from pipeline.study.training import (
     DiffusionTraining,

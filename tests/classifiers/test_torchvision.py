@@ -119,7 +119,7 @@ def test_the_identity_is_the_content_of_the_checkpoint(published, tmp_path):
         ({"torchvision": SMALL, "random_weights": 1, "options": {"num_classes": 2}}, "leave it out"),
         (
             {"torchvision": SMALL, "random_weights": 1, "checkpoint": "a"},
-            "checkpoint and random_weights are both given",
+            "checkpoint and random_weights are both",
         ),
         ({"torchvision": SMALL, "random_weights": -1}, "random_weights: input should be greater than or equal to 0"),
         ({"onnx": "a.onnx", "random_weights": 1}, "belongs to a timm or torchvision entry, not to onnx"),
