@@ -10,18 +10,21 @@ from pipeline.classifiers.script import files_of
 from pipeline.classifiers.sources import entry_point_file
 from pipeline.diffusion.entry import Generator
 from pipeline.errors import UserError, nearest
+from pipeline.infill.entry import Filler
 from pipeline.section import Section
 from pipeline.study import SHIPPED, Study
-from pipeline.study.training import GeneratorTraining, GuideTraining, Training, recipes
+from pipeline.study.training import GeneratorTraining, GuideTraining, InfillTraining, Training, recipes
 
 RESOURCES = Path("resources")
 TRAINED, TRAINED_GENERATORS = RESOURCES / "classifiers", RESOURCES / "generators"
+TRAINED_INFILLS = RESOURCES / "infills"
 LOCAL_FILES = ("file", "noisy_classifier", "torch_export", "torchscript", "onnx")
 TRAINED_BY: dict[str, type[Section]] = {
     "train": Training,
     "train_generator": GeneratorTraining,
     "gate": GeneratorTraining,
     "train_guide": GuideTraining,
+    "train_infill": InfillTraining,
 }
 """The stages that follow recipes; they run where their files are missing or another recipe is, never for new code."""
 
@@ -34,6 +37,11 @@ def trained_file(name: str, ending: str = "safetensors") -> str:
 def trained_generator_file(name: str, ending: str = "safetensors") -> str:
     """Where a generator that a study trains is written; its model card ends in md, images that it draws in png."""
     return str(TRAINED_GENERATORS / f"{name}.{ending}")
+
+
+def trained_infill_file(name: str, ending: str = "safetensors") -> str:
+    """Where an in-filler that a study trains is written; its model card ends in md, images with holes in png."""
+    return str(TRAINED_INFILLS / f"{name}.{ending}")
 
 
 def trained_by(study: Study, stage: str) -> list[str]:
@@ -52,14 +60,12 @@ def trained_files(study: Study, *names: str) -> list[str]:
             known = f"there are {', '.join(study.training)}." if study.training else "its section training is empty."
             hint = f"did you mean '{close}'?" if close else known
             raise UserError(f"the study {study.study} has no recipe '{name}' in its section training; {hint}")
-    endings = {
-        **dict.fromkeys(trained_by(study, "gate"), "md"),
-        **dict.fromkeys(trained_by(study, "train_guide"), "safetensors"),
+    last = {
+        **{name: trained_generator_file(name, "md") for name in trained_by(study, "gate")},
+        **{name: trained_generator_file(name) for name in trained_by(study, "train_guide")},
+        **{name: trained_infill_file(name) for name in trained_by(study, "train_infill")},
     }
-    return [
-        trained_generator_file(name, endings[name]) if name in endings else trained_file(name)
-        for name in names or study.training
-    ]
+    return [last.get(name) or trained_file(name) for name in names or study.training]
 
 
 def training_options(study: Study, stage: str, name: str) -> dict[str, Any]:
@@ -87,11 +93,11 @@ def measuring_files(study: Study, generator: str) -> list[str]:
     return [file for entry in measuring(study, generator).values() for file in network_files(entry)]
 
 
-def loaded(section: Network | Generator) -> dict[str, Any]:
-    """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
+def loaded(section: Network | Generator | Filler) -> dict[str, Any]:
+    """How a network, generator or in-filler is loaded, without what is not given; a trained one as its future file."""
     entry = section.model_dump(mode="json", exclude_none=True)
     if "trained" in entry:
-        file = trained_generator_file if isinstance(section, Generator) else trained_file
+        file = {Generator: trained_generator_file, Filler: trained_infill_file}.get(type(section), trained_file)
         entry["file"] = file(entry.pop("trained"))
     return entry
 
