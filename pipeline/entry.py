@@ -38,8 +38,12 @@ class Entry(Section):
         if len(given) != 1:
             raise PydanticCustomError(
                 "no_source",
-                "a {kind} has exactly one of the keys {keys}; here there is {given}",
-                {"kind": self.kind, "keys": ", ".join(self.sources()), "given": " and ".join(given) or "none"},
+                "{one} has exactly one of the keys {keys}; here there is {given}",
+                {
+                    "one": f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}",
+                    "keys": ", ".join(self.sources()),
+                    "given": " and ".join(given) or "none",
+                },
             )
         return self
 

@@ -6,7 +6,7 @@ This file imports no torch, so that a study can name an in-filler without waitin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -75,4 +75,4 @@ def load_infill(name: str, **options: Any) -> Infill:
         told = dict.fromkeys(sentence(mistake) for mistake in error.errors())
         raise UserError("\n".join(f"in-filler '{name}': {each}" for each in told)) from None
     module, function = section.build.split(":")
-    return getattr(import_module(module), function)(**section.options())
+    return replace(getattr(import_module(module), function)(**section.options()), name=section.called())

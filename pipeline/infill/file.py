@@ -18,7 +18,7 @@ from pipeline.digests import check_digest
 from pipeline.entry import parse_entry
 from pipeline.files import appearing
 from pipeline.fingerprint import canonical_json
-from pipeline.infill import Infill
+from pipeline.infill import Infill, load_infill
 from pipeline.infill.declared import Architecture
 from pipeline.infill.description import KEY, read_shape
 from pipeline.infill.entry import Filler
@@ -59,6 +59,11 @@ def load(entry: Filler) -> Infill:
     return Infill(entry.name, network.fill, per_step=True, composited=entry.composited, network=network)
 
 
-def load_filler(name: str, entry: Mapping[str, Any]) -> Infill:
-    """The in-filler of that name. entry: as in the study. Raises UserError for a wrong entry or file."""
-    return load(parse_entry(Filler, name, entry))
+def open_infill(choice: str | Mapping[str, Any], fillers: Mapping[str, Mapping[str, Any]]) -> Infill:
+    """The in-filler that a study chooses: by the name of an entry, or without weights by a name or with its options.
+
+    fillers: the entries of those with weights. Raises UserError for a wrong name, entry, option or file.
+    """
+    if not isinstance(choice, str):
+        return load_infill(choice["infill"], **{key: value for key, value in choice.items() if key != "infill"})
+    return load(parse_entry(Filler, choice, fillers[choice])) if choice in fillers else load_infill(choice)

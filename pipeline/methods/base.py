@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.fingerprint import fingerprint, release
 from pipeline.infill.declared import Heuristic, called, entry_of, heuristics, modules_of
 from pipeline.section import Name, Section
 
-InfillChoice = Name | Annotated[Union[tuple(heuristics().values())], Field(discriminator="infill")]  # noqa: UP007
+InfillChoice = Annotated[
+    Union[Annotated[Name, Tag("name")], *(Annotated[each, Tag(name)] for name, each in heuristics().items())],
+    Discriminator(lambda given: given.get("infill") if isinstance(given, dict) else getattr(given, "infill", "name")),
+]
 """An in-filler by its name, of the section `infills` too; or one without weights, with its options."""
 Score = Literal["log-odds", "logit"]
 TargetWord = Literal["next", "second-best", "most-confused", "near", "far"]

@@ -19,6 +19,8 @@ class Heuristic(Section):
 
     build: ClassVar[str]
     """The function that takes its options and returns an Infill, as module:function."""
+    example: ClassVar[str]
+    """How a study chooses it with options, as YAML on one line."""
 
     def options(self) -> dict[str, Any]:
         """The keywords of its function."""

@@ -10,6 +10,7 @@ class LocalMean(Heuristic):
     """The mean of the kept pixels around each pixel."""
 
     build = "pipeline.infill.heuristics:local_mean"
+    example = "{infill: local-mean, width: 31}"
 
     infill: Literal["local-mean"] = Field(description="The in-filler.")
     width: float = Field(15, ge=1, description="Side of the box around a pixel, in pixels of an image of 224.")

@@ -12,6 +12,7 @@ class Mean(Heuristic):
     """One colour for all holes of an image."""
 
     build = "pipeline.infill.heuristics:mean"
+    example = "{infill: mean, colour: [0.485, 0.456, 0.406]}"
 
     infill: Literal["mean"] = Field(description="The in-filler.")
     colour: Literal["image"] | Colour = Field(
