@@ -15,7 +15,7 @@ from pipeline.methods.base import Count
 from pipeline.study.heads import classes_of
 from pipeline.study.plan import Plan
 from pipeline.study.targets import pairs_of, targets_of_image
-from pipeline.study.trained import trained_by, trained_generator_file
+from pipeline.study.trained import trained_by, trained_generator_file, trained_infill_file
 from pipeline.worlds import World, load_world
 
 SIDE = 224  # pixels; taken for a dataset that leaves every image as it is
@@ -110,7 +110,8 @@ class Estimate:
 
     def work(self) -> list[Work]:
         """The stages of the study in the order in which they run."""
-        stages = [self.train(), self.train_generator(), self.train_guide(), self.identify(), self.sample()]
+        stages = [self.train(), self.train_generator(), self.train_guide(), self.train_infill()]
+        stages += [self.identify(), self.sample()]
         stages += [self.intervene(), self.predict(), self.saliency(), self.counterfactuals(), self.judge()]
         stages += [self.score(), self.score_saliency(), self.score_counterfactuals(), self.metrics(), self.report()]
         return [stage for stage in stages if stage.jobs]
@@ -150,6 +151,14 @@ class Estimate:
                 passes.append(Passes(name, None, 0, 0, recipe.steps * recipe.batch_size))
                 outputs.append([trained_generator_file(name)])
         return Work(stage, outputs, None, passes)
+
+    def train_infill(self) -> Work:
+        """In-fillers that are named in the study and missing."""
+        named = dict.fromkeys(filler.trained for filler in self.plan.fillers.values() if filler.trained)
+        missing = [name for name in named if not Path(trained_infill_file(name)).exists()]
+        recipes = {name: self.study.training[name] for name in missing}
+        passes = [Passes(name, None, 0, 0, recipe.steps * recipe.batch_size) for name, recipe in recipes.items()]
+        return Work("train_infill", [[trained_infill_file(name)] for name in missing], None, passes)
 
     def identify(self) -> Work:
         return Work("identify", [[self.plan.identity(name) for name in self.plan.identified]], None)

@@ -49,7 +49,7 @@ def jobs_of(plan: Plan) -> Iterator[Job]:
     for classifier in plan.study.classifiers:
         if maps := plan.maps_of(classifier):
             stage, inputs = "score_saliency", {"images": images, "saliency": maps, "scores": [truth]}
-            yield Job(stage, [plan.scores_part(stage, classifier)], inputs, [classifier])
+            yield Job(stage, [plan.scores_part(stage, classifier)], inputs, [classifier, *plan.judging_fillers])
         if made := plan.counterfactuals_of(classifier):
             stage, inputs = "score_counterfactuals", {**seen, "predictions": said, "counterfactuals": made}
             yield Job(stage, [plan.scores_part(stage, classifier)], inputs, [classifier, *plan.measuring])
@@ -75,7 +75,7 @@ def explaining(plan: Plan, classifier: str) -> Iterator[Job]:
             inputs["predictions"] = [plan.part("predictions", "predict", shard)]
             given = {"rows": plan.explained_rows(shard)}
             if stage == "saliency":
-                yield Job(stage, [part], inputs, [classifier], given)
+                yield Job(stage, [part], inputs, [classifier, *plan.fillers_for(classifier)], given)
             else:
                 inputs["predictions"] += plan.confusions(classifier)
                 given["before"] = plan.rows_before(shard)

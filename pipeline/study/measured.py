@@ -127,6 +127,7 @@ def run_of(cost: Mapping[str, Any], table: Path | None, side: int | None, folder
     weights = dict(told.get("weights") or {})
     if cost["stage"] == "saliency" and told:
         methods = list(told["options"]["methods"].values())
+        weights = {table.parent.name: weights[table.parent.name]}
         forwards = forwards_of_one(methods, side or 1, max(1, cost["rows_computed"] // len(methods)))
     if cost["stage"] == "counterfactuals" and told:
         heaviest = set(told["options"]["generators"]) & set(weights) or {table.parent.name}

@@ -16,7 +16,8 @@ from pipeline.diffusion.entry import Generator, source_files
 from pipeline.entry import parse_entry
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json, digest, fingerprint
-from pipeline.infill import INFILLS
+from pipeline.infill.declared import Heuristic, entry_of, modules_of
+from pipeline.infill.entry import Filler
 from pipeline.metrics.networks import LOADERS as MEASURES
 from pipeline.section import Section
 from pipeline.study import Study
@@ -28,6 +29,7 @@ from pipeline.study.trained import (
     loaded,
     trained_file,
     trained_generator_file,
+    trained_infill_file,
     training_options,
 )
 from pipeline.worlds import WORLDS
@@ -64,6 +66,7 @@ class Plan:
         self.folder = RESULTS / "studies" / study.study
         self.networks: dict[str, Network] = {**study.classifiers, **study.judges}
         self.generators: dict[str, Generator] = study.makers
+        self.fillers: dict[str, Filler] = study.fillers
         self.measuring: dict[str, dict[str, Any]] = measuring_entries(study) if self.counterfactuals() else {}
 
     @property
@@ -103,6 +106,16 @@ class Plan:
         """Paths of the parts with the maps of one classifier; none where no method explains it."""
         shards = self.explained_shards if self.methods("saliency", classifier) else []
         return [self.part("saliency", f"saliency/{classifier}", shard) for shard in shards]
+
+    def fillers_for(self, classifier: str) -> list[str]:
+        """The in-fillers with weights of the maps of a classifier."""
+        methods = (self.study.saliency[name] for name in self.methods("saliency", classifier))
+        return list(dict.fromkeys(filter(None, (method.filler for method in methods))))
+
+    @property
+    def judging_fillers(self) -> list[str]:
+        """The in-fillers with weights by which all maps are judged."""
+        return list(filter(None, map(entry_of, self.study.evaluation.infills)))
 
     def rows_before(self, shard: str) -> int:
         """How many images stand in the shards before one."""
@@ -214,23 +227,26 @@ class Plan:
 
         Snakemake would take them for those of the missing file; where there are none, it names the file itself.
         """
-        trained = {file(name) for name in self.study.training for file in (trained_file, trained_generator_file)}
+        places = (trained_file, trained_generator_file, trained_infill_file)
+        trained = {file(name) for name in self.study.training for file in places}
         for network in self.identified:
             gone = [file for file in self.weights(network) if file not in trained and not Path(file).exists()]
             if gone and Path(self.identity(network)).exists():
                 kind = "generator" if network in self.generators else "network"
+                kind = "in-filler" if network in self.fillers else kind
                 raise UserError(f"the {kind} {network}: {gone[0]} does not exist; set its entry to where the file is.")
 
     def entry(self, network: str) -> dict[str, Any]:
         """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
-        if network in self.generators or network in self.networks:
-            return loaded(self.generators.get(network) or self.networks[network])
+        for entries in (self.generators, self.fillers, self.networks):
+            if network in entries:
+                return loaded(entries[network])
         return dict(self.measuring[network])
 
     @property
     def identified(self) -> list[str]:
-        """All networks and generators whose files are hashed."""
-        return list(dict.fromkeys([*self.networks, *self.generators, *self.measuring]))
+        """All networks, generators and in-fillers whose files are hashed."""
+        return list(dict.fromkeys([*self.networks, *self.generators, *self.fillers, *self.measuring]))
 
     def is_loaded_to_tell(self, network: str) -> bool:
         """Whether a network is loaded to be identified, since its files do not tell all of its weights."""
@@ -259,8 +275,9 @@ class Plan:
         dataset = study.dataset.model_dump(mode="json")
         sections: dict[str, Any] = {
             "identify": {
-                "networks": {name: self.entry(name) for name in self.identified if name not in self.generators},
+                "networks": {name: self.entry(name) for name in [*self.networks, *self.measuring]},
                 "generators": {generator: self.entry(generator) for generator in self.generators},
+                "fillers": {filler: self.entry(filler) for filler in self.fillers},
                 "files": {name: self.weights(name) for name in self.identified},
             },
             "sample": {
@@ -282,6 +299,7 @@ class Plan:
                 "seed": study.seed,
                 "networks": {network: self.entry(network) for network in study.classifiers},
                 "explained_class": study.explained_class,
+                "fillers": {name: self.entry(name) for each in study.classifiers for name in self.fillers_for(each)},
                 "methods": {name: method.options() for name, method in study.saliency.items()},
                 "explains": {name: self.methods("saliency", name) for name in study.classifiers},
             },
@@ -327,7 +345,8 @@ class Plan:
                 "study": study.study,
                 "seed": study.seed,
                 "networks": {network: self.entry(network) for network in study.classifiers},
-                "infills": study.evaluation.infills,
+                "infills": study.evaluation.model_dump(mode="json")["infills"],
+                "fillers": {name: self.entry(name) for name in self.judging_fillers},
             },
             "score": {"study": study.study, "classifiers": list(study.classifiers)},
             "metrics": {
@@ -366,7 +385,7 @@ class Plan:
         """Modules of the methods of the study, and of their in-fillers."""
         entries = self.study.saliency.values()
         methods = {entry.module() for entry in entries}
-        return sorted(methods) + self.infills(*(getattr(entry, "infill", None) for entry in entries))
+        return sorted(methods) + self.infills(*(entry.chosen_infill for entry in entries))
 
     def modules_of_counterfactuals(self) -> list[str]:
         """Modules of the methods that make counterfactuals, and of what reads their networks and generators."""
@@ -381,9 +400,9 @@ class Plan:
         own = [name for name, entry in self.measuring.items() if not MEASURES.keys() & entry.keys()]
         return [*self.loaders(*own), *sorted(MEASURES[kind].split(":")[0] for kind in published)]
 
-    def infills(self, *names: str | None) -> list[str]:
+    def infills(self, *chosen: str | Heuristic | None) -> list[str]:
         """Modules of these in-fillers."""
-        return sorted({INFILLS[name].split(":")[0] for name in names if name})
+        return sorted({module for choice in chosen for module in modules_of(choice)})
 
     def roles(self) -> dict[str, list[str]]:
         """Names of the networks by what they are for."""

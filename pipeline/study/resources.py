@@ -17,7 +17,7 @@ from pipeline.methods.base import Count
 from pipeline.study import Study
 from pipeline.study.targets import targets_of_image
 from pipeline.study.trained import TRAINED_BY
-from pipeline.study.training import DiffusionTraining, Training
+from pipeline.study.training import ImageTraining, Training
 from pipeline.worlds import load_world
 
 WITH_NETWORK_MB, WITHOUT_MB = 4000, 1200
@@ -163,13 +163,13 @@ def spent_on_counterfactuals(study: Study) -> tuple[list[Count], int]:
     return spent, made
 
 
-def handled_by_training(training: Training | DiffusionTraining, stage: str) -> Handled:
+def handled_by_training(training: Training | ImageTraining, stage: str) -> Handled:
     """What training handles: images seen, held out and tested; the passes of all steps, and of the attack on each."""
     side = training.dataset.size or LARGEST_SIDE
     if stage == "gate":
         drawn = training.gate.samples
         return Handled((training.rows or ALL_ROWS) + 2 * drawn, side, forward=drawn * training.gate.steps)
-    if stage in ("train_generator", "train_guide"):
+    if stage in ("train_generator", "train_guide", "train_infill"):
         images = (training.rows or ALL_ROWS) + getattr(training, "tested", 0)
         return Handled(images, side, with_backward=training.steps * training.batch_size)
     attacks = training.attack_steps if training.epsilon else 0
@@ -355,6 +355,7 @@ MEMORY: dict[str, Estimate] = {
     "train": (WITH_NETWORK_MB, training_bytes),
     "train_generator": (WITH_NETWORK_MB, diffusion_training_bytes),
     "train_guide": (WITH_NETWORK_MB, diffusion_training_bytes),
+    "train_infill": (WITH_NETWORK_MB, diffusion_training_bytes),
     "gate": (WITH_NETWORK_MB, diffusion_training_bytes),
     "identify": (WITH_NETWORK_MB, nothing),
     "sample": (WITHOUT_MB, sample_bytes),
@@ -375,6 +376,7 @@ RUNTIME: dict[str, Estimate] = {
     "train": (TRAINING_MINUTES, training_seconds),
     "train_generator": (TRAINING_MINUTES, diffusion_training_seconds),
     "train_guide": (TRAINING_MINUTES, diffusion_training_seconds),
+    "train_infill": (TRAINING_MINUTES, diffusion_training_seconds),
     "gate": (TRAINING_MINUTES, gate_seconds),
     "identify": (START_MINUTES, nothing),
     "sample": (DOWNLOAD_MINUTES, sample_seconds),
