@@ -12,7 +12,7 @@ from pipeline.classifiers.identity import without_state
 from pipeline.fingerprint import canonical_json
 from pipeline.rows import IDENTITY
 from pipeline.stages.identify import identity_now
-from pipeline.stages.networks import generator_identity, network_identity
+from pipeline.stages.networks import filler_identity, generator_identity, network_identity
 from pipeline.study.plan import Plan
 from pipeline.tables import KEPT
 
@@ -53,13 +53,15 @@ class Needed:
         without = {**identity, "network": unidentified(identity["network"])}
         if "parts" in identity:
             without["parts"] = {role: unidentified(part) for role, part in identity["parts"].items()}
+        if "filler" in identity:
+            without["filler"] = None
         return canonical_json(without)
 
 
 def needed_by(plan: Plan) -> Iterator[Needed]:
     """What the jobs of a study look up and keep, store by store."""
     seed = plan.study.seed
-    found = {name: network_of(plan, name) for name in [*plan.networks, *plan.generators]}
+    found = {name: network_of(plan, name) for name in [*plan.networks, *plan.generators, *plan.fillers]}
     identities = {name: identity_of(plan, name, known or {}) for name, known in found.items()}
     for name in plan.networks:
         known, columns = found[name] is not None, written(KEPT["predict"])
@@ -67,8 +69,9 @@ def needed_by(plan: Plan) -> Iterator[Needed]:
     for name in plan.study.classifiers:
         for method in plan.methods("saliency", name):
             entry = plan.study.saliency[method]
-            deciding = entry.deciding(identities[name], seed)
-            known, columns = found[name] is not None, written(KEPT["saliency"])
+            deciding = entry.deciding(identities[name], seed, identities.get(entry.filler))
+            known = all(found[each] is not None for each in filter(None, (name, entry.filler)))
+            columns = written(KEPT["saliency"])
             yield Needed("saliency", entry.method, name, method, deciding, columns, known)
         for method in plan.methods("counterfactuals", name):
             entry = plan.study.counterfactuals[method]
@@ -81,9 +84,11 @@ def needed_by(plan: Plan) -> Iterator[Needed]:
 
 
 def identity_of(plan: Plan, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """All that decides what a network or generator computes. known: what it is, as far as that is known."""
+    """All that decides what a network, generator or in-filler computes. known: what it is, as far as that is known."""
     if name in plan.generators:
         return generator_identity(plan.entry(name), known)
+    if name in plan.fillers:
+        return filler_identity(known)
     return network_identity(plan.entry(name), known, plan.study.seed)
 
 
@@ -93,7 +98,7 @@ def unidentified(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
-    """What a network or generator is; None where its files are not there, as of one that is still to be trained.
+    """What a network, generator or in-filler is; None where its files are not there, as of one still to be trained.
 
     Without its state, which only loading tells.
     """

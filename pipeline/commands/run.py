@@ -15,10 +15,10 @@ from pipeline.commands.workflow import become_snakemake
 from pipeline.errors import UserError, nearest
 from pipeline.study import load_study
 from pipeline.study.plan import Plan
-from pipeline.study.trained import TRAINED, TRAINED_GENERATORS, trained_files
+from pipeline.study.trained import TRAINED, TRAINED_GENERATORS, TRAINED_INFILLS, trained_files
 
 PROFILES = Path("envs")
-TRAINING_RULES = ("train", "train_generator", "train_guide", "gate")
+TRAINING_RULES = ("train", "train_generator", "train_guide", "train_infill", "gate")
 
 
 def run(
@@ -72,7 +72,7 @@ def trained_elsewhere() -> bool:
     records = SNAKEMAKE / "metadata"
     return any(
         not records.exists() or not note_path(records, str(file)).exists()
-        for folder in (TRAINED, TRAINED_GENERATORS)
+        for folder in (TRAINED, TRAINED_GENERATORS, TRAINED_INFILLS)
         for file in folder.glob("*.safetensors")
     )
 
