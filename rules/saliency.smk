@@ -2,8 +2,13 @@ rule saliency:
     input:
         images=plan.part("images", "sample"),
         predictions=plan.part("predictions", "predict"),
-        weights=lambda wildcards: ancient(plan.weights(wildcards.classifier)),
+        weights=lambda wildcards: ancient(
+            plan.weights(wildcards.classifier, *plan.fillers_for(wildcards.classifier))
+        ),
         identity=plan.identity("{classifier}"),
+        fillers=lambda wildcards: [
+            plan.identity(name) for name in plan.fillers_for(wildcards.classifier)
+        ],
     output:
         saliency=plan.part("saliency", "saliency/{classifier}"),
     log:
@@ -23,4 +28,4 @@ rule saliency:
     shell:
         "python -m pipeline saliency --options {params.options:q} --code {params.code} --rows {params.rows}"
         " --classifier {wildcards.classifier} --images {input.images} --predictions {input.predictions}"
-        " --identity {input.identity} --store {params.store} --saliency {output.saliency} 2> {log}"
+        " --identity {input.identity} --fillers {input.fillers} --store {params.store} --saliency {output.saliency} 2> {log}"

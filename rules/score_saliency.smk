@@ -3,8 +3,11 @@ rule score_saliency:
         images=plan.parts("images", "sample"),
         saliency=lambda wildcards: plan.maps_of(wildcards.classifier),
         truth=plan.table("scores"),
-        weights=lambda wildcards: ancient(plan.weights(wildcards.classifier)),
+        weights=lambda wildcards: ancient(
+            plan.weights(wildcards.classifier, *plan.judging_fillers)
+        ),
         identity=plan.identity("{classifier}"),
+        fillers=[plan.identity(name) for name in plan.judging_fillers],
     output:
         scores=plan.part("scores", "score_saliency/{classifier}", "000"),
     log:
@@ -22,4 +25,4 @@ rule score_saliency:
     shell:
         "python -m pipeline score_saliency --options {params.options:q} --code {params.code}"
         " --classifier {wildcards.classifier} --images {input.images} --saliency {input.saliency}"
-        " --truth {input.truth} --identity {input.identity} --scores {output.scores} 2> {log}"
+        " --truth {input.truth} --identity {input.identity} --fillers {input.fillers} --scores {output.scores} 2> {log}"

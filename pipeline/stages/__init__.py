@@ -4,6 +4,7 @@ STAGES = {
     "train": "Train a network of the study and write its weights with a model card.",
     "train_generator": "Train a diffusion model of the study and write its weights and images that it draws.",
     "train_guide": "Train a classifier of noised images and write its weights with a model card.",
+    "train_infill": "Train an in-filler and write its weights with a model card.",
     "gate": "Hold images of a trained diffusion model against its training images, for its model card.",
     "identify": "Hash the files of every network, once.",
     "sample": "Take the images of the study from its dataset.",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.device import BatchSize, pick_device, place
 from pipeline.explain.maps import Maps
 from pipeline.images import to_tensor
-from pipeline.infill import load_infill
+from pipeline.infill import Infill
+from pipeline.infill.file import open_infill
 from pipeline.methods import parse_method
 from pipeline.methods.base import SaliencyMethod
 from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance
+from pipeline.stages.common import Job, job, provenance, read_weights
 from pipeline.stages.explained import explained_rows
-from pipeline.stages.networks import network_identity
+from pipeline.stages.networks import filler_identity, network_identity
 from pipeline.tables import KEPT, TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
@@ -39,12 +41,13 @@ def saliency(
     identity: Path,
     store: Path,
     saliency: Path,
+    fillers: list[Path] | None = None,
 ) -> None:
     """Write one row per method and image: the map that explains the classifier's decision. Known maps are looked up.
 
-    rows: how many images of the part are explained, the first ones.
+    rows: how many images of the part are explained, the first ones. fillers: identities of in-fillers with weights.
     """
-    chosen = json.loads(options)
+    chosen, filling = json.loads(options), read_weights(fillers or [])
     entry, known = chosen["networks"][classifier], json.loads(identity.read_text())
     with job("saliency", chosen["study"], saliency) as account:
         with account.clock("tables"):
@@ -54,14 +57,15 @@ def saliency(
             network = place(load_classifier(classifier, entry, seed=chosen["seed"], identity=known), device)
         identified = network_identity(entry, known, chosen["seed"])
         inputs = {"images": [images], "predictions": [predictions]}
-        told = provenance("saliency", chosen, code, inputs, weights={classifier: known}, rows=rows)
+        told = provenance("saliency", chosen, code, inputs, weights={classifier: known, **filling}, rows=rows)
         with TableWriter(saliency, "saliency", told) as table:
             for name in chosen["explains"][classifier]:
                 method = parse_method(chosen["methods"][name], "saliency")
-                deciding = method.deciding(identified, chosen["seed"])
+                filler = filler_identity(filling[method.filler]) if method.filler else None
+                deciding = method.deciding(identified, chosen["seed"], filler)
                 maps = RowStore(store, "saliency", method.method, deciding, KEPT["saliency"])
                 with account.clock("compute"):
-                    compute_missing(name, network, explained, method, maps, chosen["seed"], account)
+                    compute_missing(name, network, explained, method, maps, chosen, account)
                 with account.clock("tables"):
                     table.extend(table_rows(name, classifier, method, explained, maps))
             account.rows = table.rows
@@ -77,15 +81,19 @@ def compute_missing(
     rows: list[Row],
     method: SaliencyMethod,
     store: RowStore,
-    seed: int,
+    chosen: dict[str, Any],
     account: Job,
 ) -> None:
-    """Make the maps that the store lacks, and store them batch by batch."""
+    """Make the maps that the store lacks, and store them batch by batch. chosen: the options of the stage."""
     explain, purpose, options = method.function(), method.purpose(), method.keywords()
-    infill = load_infill(method.infill) if getattr(method, "infill", None) else None
     by_key = {key_of(row): row for row in rows}
 
     batch_size = BatchSize(BATCH)
+
+    @cache
+    def infill() -> Infill | None:  # it is loaded only if there is something to make
+        choice = method.options().get("infill")
+        return open_infill(choice, chosen["fillers"]).to(account.device) if choice else None
 
     def explain_batch(keys: list[Key]) -> list[Row]:
         batch = [by_key[key] for key in keys]
@@ -96,8 +104,8 @@ def compute_missing(
                 classifier,
                 to_tensor([row["image"] for row in batch]).to(account.device),
                 torch.tensor([row["explained"] for row in batch], device=account.device),
-                noise=Noise(seed, [row["image_id"] for row in batch], purpose).to(account.device),
-                infill=infill,
+                noise=Noise(chosen["seed"], [row["image_id"] for row in batch], purpose).to(account.device),
+                infill=infill(),
                 batch_size=batch_size.rows,
                 **options,
             )

@@ -184,10 +184,11 @@ class Study(Section):
             raise PydanticCustomError(
                 "twice", "evaluation.infills: {name} stands twice; leave one out.", {"name": twice[0]}
             )
-        without = dict.fromkeys(heuristics())
-        for other, others in (("an in-filler that needs none", without), ("generators", self.generators)):
-            refuse_twice("infills", self.infills, other, others)
-        for role in ("classifiers", "networks"):
+        if taken := sorted(set(self.infills) & set(heuristics())):
+            raise PydanticCustomError(
+                "twice", "infills.{name}: an in-filler without weights is called so; rename this.", {"name": taken[0]}
+            )
+        for role in ("classifiers", "networks", "generators"):
             refuse_twice("infills", self.infills, role, getattr(self, role))
         kept = {name for name, filler in self.infills.items() if filler.trained is not None}
         if idle := set(self.infills) - kept - set(self.infills_named().values()):

@@ -8,6 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from pipeline.classifiers.entry import PROGRAMS, Network
 from pipeline.diffusion.entry import Generator
+from pipeline.infill.entry import Filler
 from pipeline.section import Section
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -34,7 +35,7 @@ def study_schema(study: type[Section]) -> dict[str, Any]:
     schema = study.model_json_schema(schema_generator=SectionSchema)
     for section in [schema, *schema["$defs"].values()]:
         section.pop("title", None)
-    for entry in (Network, Generator):
+    for entry in (Network, Generator, Filler):
         one = [{"required": [source], "properties": {source: {"type": "string"}}} for source in entry.sources()]
         schema["$defs"][entry.__name__]["allOf"] = [{"oneOf": one}]
     trusted = {"required": ["trusted"], "properties": {"trusted": {"const": True}}}

@@ -74,6 +74,7 @@ GROWS_WITH = {
     "train": ({"images", "size"}, {"with_backward", "size"}),
     "train_generator": ({"images", "size"}, {"with_backward", "size"}),
     "train_guide": ({"images", "size"}, {"with_backward", "size"}),
+    "train_infill": ({"images", "size"}, {"with_backward", "size"}),
     "gate": ({"images", "size"}, {"images", "forward", "size"}),
     "identify": (set(), set()),
     "sample": ({"images", "size"}, {"images", "size", "networks"}),
