@@ -98,7 +98,7 @@ def test_methods_and_in_fillers_are_known_without_waiting_for_torch():
 def write_two_files(package):
     """The two files that docs/extending.md adds."""
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    files = re.findall(r"```python\n# pipeline/(\S+)\n(.*?)```", text, re.DOTALL)
+    files = re.findall(r"```python\n# pipeline/((?:methods|explain)/\S+)\n(.*?)```", text, re.DOTALL)
     assert [path for path, _ in files] == ["methods/gradient_input.py", "explain/gradient_input.py"]
     for path, source in files:
         (package / path).parent.mkdir(parents=True, exist_ok=True)
