@@ -153,7 +153,7 @@ SENTENCES = [
     ("generators: {a: {file: b, predicts: noise}}", "generators.a: file says predicts itself; leave predicts out."),
     (
         "training: {net: {dataset: {world: shapes}, tasks: [a]}}",
-        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier; write for example"
+        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; write for example"
         " architecture: resnet18.",
     ),
     (
