@@ -34,12 +34,12 @@ from pipeline.device import set_threads
 from pipeline.diffusion.blocks import AttentionBlock
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.schedule import full_schedule, respaced
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import UNet
 from pipeline.explain.cone import norm, project, unit
 from pipeline.explain.dvce import Options, direction
 from pipeline.explain.guided import Batch, ancestral, detached
 from pipeline.noise import Noise
+from pipeline.unet_shape import Shape
 
 STEP, ANGLE = 60, 30.0
 SHAPES = {

@@ -1,7 +1,7 @@
 """Identities: of code, by the parsed source that it runs, of options, by their canonical JSON, and of libraries.
 
-A fingerprint changes with what code does, not with how it is written down: comments, docstrings and layout do not
-enter. Modules are read as text, never imported.
+A fingerprint changes with what code does, not with how it is written down: comments, docstrings, descriptions of
+options and layout do not enter. Modules are read as text, never imported.
 """
 
 import ast
@@ -149,8 +149,9 @@ def _write_code(node: ast.AST, pieces: list[str], package: str) -> None:
     """Append a text of the syntax tree to `pieces`.
 
     Unlike `ast.dump`, it reads the same in every Python version (empty fields, which versions add, are left out), and
-    it leaves out strings that stand alone as statements, which is what docstrings are. Entries of a registry (a name
-    that stands for a module of `package`) are left out too: a method that is added changes no other method.
+    it leaves out strings that stand alone as statements, which is what docstrings are, and the descriptions of options
+    (`description="..."`). Entries of a registry (a name that stands for a module of `package`) are left out too: a
+    method that is added changes no other method.
     """
     pieces.append(type(node).__name__)
     if isinstance(node, ast.Constant):
@@ -166,7 +167,7 @@ def _write_code(node: ast.AST, pieces: list[str], package: str) -> None:
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, ast.AST):
                 pieces.append(repr(item))
-            elif not _is_lone_string(item):
+            elif not _only_tells(item):
                 _write_code(item, pieces, package)
     pieces.append(")")
 
@@ -183,5 +184,7 @@ def _names_module(node: ast.AST, package: str) -> bool:
     return named and re.fullmatch(rf"{package}(\.\w+)+(:\w+)?", node.value) is not None
 
 
-def _is_lone_string(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _only_tells(node: ast.AST) -> bool:
+    """Whether it is a docstring, or the description of an option."""
+    stands_for_itself = isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "description")
+    return stands_for_itself and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.diffusion.description import LINEAR, Description
 from pipeline.diffusion.diffusers_unet import from_diffusers
-from pipeline.diffusion.entry import Entry, source_files
+from pipeline.diffusion.entry import Generator, source_files
 from pipeline.errors import UserError, listed
 
 PREDICTIONS = {"epsilon": "noise", "v_prediction": "velocity"}
@@ -23,7 +23,7 @@ VARIANCES = {
 SCHEDULES = {"linear": "linear", "squaredcos_cap_v2": "cosine"}
 
 
-def load(entry: Entry) -> tuple[nn.Module, Description]:
+def load(entry: Generator) -> tuple[nn.Module, Description]:
     """The network of an entry that is such a folder, with what it is.
 
     Raises UserError for a model of another kind, and for a scheduler that is none of ours.
@@ -48,7 +48,7 @@ def load(entry: Entry) -> tuple[nn.Module, Description]:
     described = Description(
         "unet",
         network.shape,
-        entry.schedule or schedule,
+        entry.schedule.model_dump() if entry.schedule else schedule,
         entry.predicts or predicts,
         variance=entry.variance or variance,
     )

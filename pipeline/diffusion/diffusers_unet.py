@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from pipeline.diffusion.blocks import GROUPS
-from pipeline.diffusion.shape import Shape, whole
 from pipeline.diffusion.unet import UNet
 from pipeline.errors import UserError
+from pipeline.unet_shape import Shape, whole
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel

@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName, SaliencyMethod, Spent, cells
+from pipeline.methods.base import InfillChoice, SaliencyMethod, Spent, cells
 from pipeline.section import Share
 
 
@@ -15,7 +15,7 @@ class BbmpInFido(SaliencyMethod):
 
     method: Literal["bbmp-fido"] = Field(description="The method.")
     objective: Literal["ssr", "sdr"] = Field("ssr", description="As for `fido`.")
-    infill: InfillName = Field("blur", description="What stands where pixels are dropped.")
+    infill: InfillChoice = Field("blur", description="What stands where pixels are dropped.")
     grid: int | None = Field(None, ge=2, description="Side of the mask in cells; a quarter of the image if not given.")
     steps: int = Field(300, ge=1, description="Steps of optimisation.")
     learning_rate: float = Field(0.05, gt=0, description="First learning rate of Adam; falls linearly.")

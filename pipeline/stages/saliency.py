@@ -7,14 +7,14 @@ from typing import Any
 
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
-from pipeline.infill import load_infill
+from pipeline.infill.file import open_infill
 from pipeline.methods import parse_method
 from pipeline.methods.base import SaliencyMethod
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
-from pipeline.stages.networks import network_identity
+from pipeline.stages.networks import filler_identity, network_identity
 from pipeline.tables import KEPT, TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
@@ -33,12 +33,13 @@ def saliency(
     identity: Path,
     store: Path,
     saliency: Path,
+    fillers: list[Path] | None = None,
 ) -> None:
     """Write one row per method and image: the map that explains the classifier's decision. Known maps are looked up.
 
-    rows: how many images of the part are explained, the first ones.
+    rows: how many images of the part are explained, the first ones. fillers: identities of in-fillers with weights.
     """
-    chosen = json.loads(options)
+    chosen, filling = json.loads(options), read_weights(fillers or [])
     entry, known = chosen["networks"][classifier], json.loads(identity.read_text())
     with job("saliency", chosen["study"], saliency) as account:
         with account.clock("tables"):
@@ -47,17 +48,23 @@ def saliency(
             network = account.place(load_classifier(classifier, entry, seed=chosen["seed"], identity=known))
         identified = network_identity(entry, known, chosen["seed"])
         inputs = {"images": [images], "predictions": [predictions]}
-        told = provenance("saliency", chosen, code, inputs, weights={classifier: known}, rows=rows)
+        told = provenance("saliency", chosen, code, inputs, weights={classifier: known, **filling}, rows=rows)
         with TableWriter(saliency, "saliency", told) as table:
             for name in chosen["explains"][classifier]:
                 method = parse_method(chosen["methods"][name], "saliency")
-                deciding = method.deciding(identified, chosen["seed"])
+                filler = filler_identity(filling[method.filler]) if method.filler else None
                 maps = keep(
                     f"saliency {classifier} {name}",
-                    RowStore(store, "saliency", method.method, deciding, KEPT["saliency"]),
+                    RowStore(
+                        store,
+                        "saliency",
+                        method.method,
+                        method.deciding(identified, chosen["seed"], filler),
+                        KEPT["saliency"],
+                    ),
                     explained,
                     key_of,
-                    partial(make_maps, method, network, chosen["seed"]),
+                    partial(make_maps, method, network, chosen),
                     account,
                     stored_at_once=STORED_AT_ONCE,
                     batch_size=BATCH,
@@ -71,17 +78,17 @@ def key_of(row: Row) -> Key:
     return Key(row["image_id"], row["content"], str(row["explained"]))
 
 
-def make_maps(method: SaliencyMethod, classifier: Classifier, seed: int, batch: Batch) -> tuple[list[Row], int]:
-    """The maps of a batch as they are kept, and the network evaluations that they took."""
-    explain, infill, images = method.function(), getattr(method, "infill", None), batch.images()
+def make_maps(method: SaliencyMethod, classifier: Classifier, chosen: Row, batch: Batch) -> tuple[list[Row], int]:
+    """The maps of a batch as they are kept, and the network evaluations that they took. chosen: the options."""
+    explain, choice, images = method.function(), method.options().get("infill"), batch.images()
     spent = method.spends(*images.shape[-2:])
     batch.expect(spent.network_evaluations, spent.rows_together)
     found = explain(
         classifier,
         images,
         batch.column("explained"),
-        noise=batch.noise(seed, method.purpose()),
-        infill=load_infill(infill) if infill else None,
+        noise=batch.noise(chosen["seed"], method.purpose()),
+        infill=open_infill(choice, chosen["fillers"]).to(batch.device) if choice else None,
         batch_size=batch.size.rows,
         **method.keywords(),
     )

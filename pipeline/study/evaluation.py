@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName
+from pipeline.methods.base import InfillChoice
 from pipeline.section import Name, Section
 
 Digest = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the file.")
@@ -48,7 +48,7 @@ class FaceEncoder(Section):
 class Evaluation(Section):
     """How explanations are tested. A network of our own that measures stands in all tables under its own name."""
 
-    infills: list[InfillName] = Field(
+    infills: list[InfillChoice] = Field(
         ["mean"],
         min_length=1,
         description="In-fillers of the flipping curves, the same for all maps. A method that fills in the same itself"

@@ -31,7 +31,7 @@ def options(job: Job) -> dict:
         "study": study.study,
         "seed": study.seed,
         "networks": job.plan.entries(job.networks),
-        "generators": job.plan.entries(job.networks, generators=True),
+        "generators": job.plan.entries(job.networks, "generators"),
         "explained_class": study.explained_class,
         "methods": {name: method.options() for name, method in study.counterfactuals.items()},
         "wanted": {name: wanted(name, method) for name, method in study.counterfactuals.items()},

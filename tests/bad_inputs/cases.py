@@ -273,6 +273,21 @@ STUDIES = [
         "tiny.yaml: saliency.map: unknown key 'mask'; did you mean 'masks'?",
     ),
     StudyMistake(
+        "an in-filler that is not defined",
+        GOOD + "saliency: {map: {method: fido, infill: blurr}}\n",
+        "tiny.yaml: saliency.map.infill: there is no 'blurr'; did you mean 'blur'?",
+    ),
+    StudyMistake(
+        "an unknown option of an in-filler",
+        GOOD + "saliency: {map: {method: fido, infill: {infill: blur, sigm: 5}}}\n",
+        "tiny.yaml: saliency.map.infill: unknown key 'sigm'; did you mean 'sigma'?",
+    ),
+    StudyMistake(
+        "an in-filler that is never used",
+        GOOD + "infills: {faces: {file: a.safetensors}}\n",
+        "tiny.yaml: infills.faces: it is never used; name it as the infill of a method or in evaluation, or remove it.",
+    ),
+    StudyMistake(
         "an oracle that is not defined",
         GOOD + "oracles: [min]\n",
         "tiny.yaml: oracles: there is no 'min'; did you mean 'mine'?",
@@ -435,7 +450,7 @@ STUDIES = [
     StudyMistake(
         "a recipe of no kind",
         GOOD + "training: {faces: {dataset: {world: shapes}, unnet: {channels: 32, multipliers: [1, 2]}}}\n",
-        "tiny.yaml: training.faces: a recipe has exactly one of the keys architecture, unet, noisy_classifier; did you mean 'unet' for 'unnet'?",
+        "tiny.yaml: training.faces: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; did you mean 'unet' for 'unnet'?",
     ),
     StudyMistake(
         "a network of a width that cannot be",

@@ -5,9 +5,9 @@ import torch
 from diffusers import UNet2DModel
 
 from pipeline.diffusion.diffusers_unet import from_diffusers, split_packed, to_diffusers
-from pipeline.diffusion.shape import SHAPES
 from pipeline.diffusion.unet import UNet
 from pipeline.errors import UserError
+from pipeline.unet_shape import SHAPES
 from tests.diffusion.conftest import small_unet
 
 KINDS = {

@@ -10,15 +10,16 @@ from safetensors.torch import load_file, save_file
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.diffusers_unet import to_diffusers
-from pipeline.diffusion.entry import parse_entry
+from pipeline.diffusion.entry import Generator
 from pipeline.diffusion.file import save_model
 from pipeline.diffusion.identity import identify
 from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.schedule import full_schedule
-from pipeline.diffusion.shape import SHAPES, Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.digests import file_digest
+from pipeline.entry import parse_entry
 from pipeline.errors import UserError
+from pipeline.unet_shape import SHAPES, Shape
 from tests.diffusion.conftest import SMALL, small_unet
 
 WRITTEN = {"size": 16, **{key: list(value) if isinstance(value, tuple) else value for key, value in SMALL.items()}}
@@ -125,7 +126,7 @@ def test_a_model_of_grey_images_is_refused(tmp_path):
 
 def test_presets_bring_the_schedule_and_the_kind_of_the_published_network():
     def described(**entry):
-        return parse_entry("published", {"checkpoint": "weights.pt", **entry}).described()
+        return parse_entry(Generator, "published", {"checkpoint": "weights.pt", **entry}).described()
 
     assert described(preset="imagenet-256").shape == SHAPES["imagenet-256"]
     assert described(preset="imagenet-64-conditional").schedule["name"] == "cosine"
@@ -138,10 +139,10 @@ def test_presets_bring_the_schedule_and_the_kind_of_the_published_network():
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ({"fil": "a"}, "generator 'x' has no option 'fil'; did you mean 'file'?"),
-        ({}, "generator 'x' names no format; give exactly one of file, checkpoint, diffusers"),
-        ({"file": "a", "checkpoint": "b"}, "generator 'x' names file and checkpoint; give exactly one of"),
-        ({"file": "a", "preset": "imagenet-256"}, "its file says preset itself; leave preset out of the entry."),
+        ({"fil": "a"}, "generator 'x': unknown key 'fil'; did you mean 'file'?"),
+        ({}, "generator 'x': a generator has exactly one of the keys file, trained, checkpoint, diffusers"),
+        ({"file": "a", "checkpoint": "b"}, "diffusers; here there is file and checkpoint."),
+        ({"file": "a", "preset": "imagenet-256"}, "file says preset itself; leave preset out."),
         ({"file": "gone.safetensors"}, "generator 'x': gone.safetensors does not exist; correct the path"),
         ({"diffusers": "gone"}, "generator 'x': gone/diffusion_pytorch_model.safetensors does not exist"),
     ],

@@ -8,8 +8,8 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.schedule import full_schedule
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier, UNet
+from pipeline.unet_shape import Shape
 from tests.diffusion.conftest import SMALL, small_unet
 from tests.explain.planted import SIDE, conv_classifier
 

@@ -102,6 +102,7 @@ class Tables:
             identity,
             self.folder / "rows",
             self.path("saliency"),
+            self.identities(*self.plan.fillers_for(classifier)),
         )
         return self.rows("saliency")
 
@@ -128,7 +129,8 @@ class Tables:
         path = self.path("scores").with_name("map-scores.parquet")
         options = self.plan.options("score_saliency")
         images, maps = [self.path("images")], [self.path("saliency")]
-        score_saliency(options, "code", images, maps, self.path("scores"), classifier, path)
+        fillers = self.identities(*self.plan.judging_fillers)
+        score_saliency(options, "code", images, maps, self.path("scores"), classifier, path, fillers=fillers)
         return read_table(path, "scores").to_pylist()
 
     def judge(self) -> list[dict[str, Any]]:

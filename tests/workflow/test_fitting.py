@@ -7,11 +7,11 @@ import torch
 
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from pipeline.methods import methods
 from pipeline.study import Study
+from pipeline.unet_shape import Shape
 from pipeline.workflow.fitting import check_methods
 from pipeline.workflow.heads import classes_of
 from pipeline.workflow.plan import Plan
