@@ -76,6 +76,10 @@ class Tables:
         """Where the identities of networks and generators are written."""
         return [self.folder / self.plan.study.study / f"{network}.json" for network in networks]
 
+    def fillers(self, stage: str, classifier: str) -> list[str]:
+        """The in-fillers with weights that a stage is given."""
+        return [name for name in self.plan.job(stage, classifier=classifier).networks if name in self.plan.fillers]
+
     def score(self) -> list[dict[str, Any]]:
         """Write the scores of images and interventions and return their rows."""
         interventions = [self.path("interventions")] if self.path("interventions").exists() else None
@@ -102,7 +106,7 @@ class Tables:
             identity,
             self.folder / "rows",
             self.path("saliency"),
-            self.identities(*self.plan.fillers_for(classifier)),
+            self.identities(*self.fillers("saliency", classifier)),
         )
         return self.rows("saliency")
 
@@ -129,7 +133,7 @@ class Tables:
         path = self.path("scores").with_name("map-scores.parquet")
         options = self.plan.options("score_saliency")
         images, maps = [self.path("images")], [self.path("saliency")]
-        fillers = self.identities(*self.plan.judging_fillers)
+        fillers = self.identities(*self.fillers("score_saliency", classifier))
         score_saliency(options, "code", images, maps, self.path("scores"), classifier, path, fillers=fillers)
         return read_table(path, "scores").to_pylist()
 

@@ -158,7 +158,7 @@ SENTENCES = [
     ),
     (
         "training: {net: {dataset: {world: shapes}, noisy_clasifier: {}}}",
-        "noisy_classifier; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
+        "noisy_classifier, vae; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
     ),
     ("training: {net: {dataset: {world: shapes}, unet: {channels: 32}}}", "net.unet: the key 'multipliers' is missing"),
     (
