@@ -17,7 +17,7 @@ class Metric(NamedTuple):
     it is called over rows, if that is another.
     """
 
-    family: Literal["classifiers", "saliency", "counterfactuals"]
+    family: Literal["classifiers", "saliency", "counterfactuals", "accusations"]
     question: Literal["valid", "close", "real", "truth", "concepts", "cost"] | None
     summary: Literal["share", "mean"] | None
     better: Literal["higher", "lower"] | None
@@ -334,6 +334,25 @@ METRICS = {
         *("counterfactuals", "cost", "mean", "lower", "0 up"),
         "network evaluations",
         "passes through networks for one counterfactual",
+    ),
+    "accusation_auroc": Metric(
+        *("accusations", None, None, "higher", "0 to 1"),
+        "accusations (AUROC)",
+        "the chance that a concept that flips the classifier on an image is accused more than one that does not",
+        "Over images and concepts; 0.5 is chance.",
+    ),
+    "shortcut_found": Metric(
+        *("accusations", None, None, "higher", "0 to 1"),
+        "shortcut found",
+        "the share of images on which the planted concept flips the classifier, and is accused",
+        "Accused: above the threshold that separates best on every third image of both classifiers; the share is of the"
+        " others.",
+    ),
+    "false_alarm": Metric(
+        *("accusations", None, None, "lower", "0 to 1"),
+        "false alarms",
+        "the share of images on which that concept is accused of its clean twin, which it does not flip",
+        "With the threshold of `shortcut_found`.",
     ),
 }
 """By the name in the scores of rows, in the order of the report."""
