@@ -10,19 +10,16 @@ import numpy as np
 from pipeline.classifiers.description import read_description
 from pipeline.images import decode_mask
 from pipeline.metrics.accusations import (
-    accusation_auroc,
-    accusing_threshold,
     concept_change,
     label_association,
     part_density,
 )
 from pipeline.metrics.control_maps import contenders, other_images
-from pipeline.metrics.statistics import Estimate, bootstrap_statistic, share
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.counterfactual_rows import read_made
 from pipeline.stages.score_saliency import read_images, read_maps
 from pipeline.stages.training_data import task_labels
-from pipeline.tables import TableWriter, read_table, row_id, write_table
+from pipeline.tables import TableWriter, read_table, row_id
 from pipeline.worlds import draw_scene, load_world
 from pipeline.worlds.prior import Prior
 
@@ -32,8 +29,6 @@ DRAWN = 2000  # scenes by which a concept is held against the label
 NOT_SHOWN = "the image shows no pixel of the concept, or the map has no mass"
 NO_ANSWER = "the reader gave no answer about the image or its counterfactual"
 NO_RECIPE = "how the classifier was trained is not known"
-ONE_KIND = "all concepts flip the classifier, or none does"
-NO_THRESHOLD = "nothing is said on the images that the threshold is chosen by, or all of it of concepts of one kind"
 
 Row = dict[str, Any]
 
@@ -64,36 +59,31 @@ def accuse(
     images: list[Path],
     predictions: list[Path],
     truth: Path,
+    identities: list[Path],
     accusations: Path,
-    scores: Path,
     saliency: list[Path] | None = None,
     counterfactuals: list[Path] | None = None,
 ) -> None:
-    """Write what each explanation says of each concept of each image, and how well that tells what flips the decision.
+    """Write what each explanation says of each concept of each image.
 
-    predictions: of the readers, on images and counterfactuals. truth: the scores of interventions.
+    predictions: of the readers, on images and counterfactuals. truth: the scores of interventions. identities: of the
+    classifiers, whose files say how they were trained.
     """
     chosen = json.loads(options)
     inputs = {"images": images, "predictions": predictions, "scores": [truth]}
     inputs |= {"saliency": saliency or [], "counterfactuals": counterfactuals or []}
-    told = provenance("accuse", chosen, code, inputs)
+    told = provenance("accuse", chosen, code, inputs, weights=read_weights(identities))
     with job("accuse", chosen["study"], accusations) as account:
         with account.clock("tables"):
             known = {name: read_truth(truth, name) for name in chosen["classifiers"]}
             views = read_views(predictions, chosen["readers"])
-        with account.clock("compute"):
-            said = {
-                name: accusations_of(name, known[name], images, saliency or [], counterfactuals or [], views, chosen)
-                for name in chosen["classifiers"]
-            }
-            scored = list(score_rows(said, known, chosen))
-        with account.clock("tables"), TableWriter(accusations, "accusations", told) as table:
-            for name, of_classifier in said.items():
-                for each in of_classifier:
-                    table.extend(list(accusation_rows(name, each, known[name])))
+        with TableWriter(accusations, "accusations", told) as table:
+            for name, truth_of in known.items():
+                with account.clock("compute"):
+                    said = accusations_of(name, truth_of, images, saliency or [], counterfactuals or [], views, chosen)
+                for each in said:
+                    table.extend(list(accusation_rows(name, each, truth_of)))
             account.rows = table.rows
-        with account.clock("tables"):
-            write_table(scores, "scores", scored, told)
 
 
 def read_truth(scores: Path, classifier: str) -> Truth:
@@ -241,101 +231,3 @@ def accusation_rows(classifier: str, said: Accusation, truth: Truth) -> Iterator
                 "flips": bool(flips),
                 "effect": float(truth.effect[place, column]),
             }
-
-
-def score_rows(said: Mapping[str, Sequence[Accusation]], truth: Mapping[str, Truth], options: Row) -> Iterator[Row]:
-    """How well what is said tells the concepts that flip each classifier, and whether it finds what was planted."""
-    for classifier, of_classifier in said.items():
-        for each in of_classifier:
-            yield auroc_row(classifier, each, truth[classifier], options)
-    for planted, told in options["planted"].items():
-        clean, concept = told["clean"], told["concept"]
-        for each in said[planted]:
-            twin = next((other for other in said[clean] if named(other) == named(each)), None)
-            if twin is not None:
-                yield from planted_rows(planted, clean, concept, each, twin, truth, options)
-
-
-def named(said: Accusation) -> tuple[str | None, ...]:
-    """What tells one explanation or control from others about the same classifier."""
-    return said.family, said.method, said.control, said.judge
-
-
-def auroc_row(classifier: str, said: Accusation, truth: Truth, options: Row) -> Row:
-    """Do the scores of all images and concepts tell those that flip the classifier? Intervals are over images."""
-    scores = np.where(np.isnan(truth.flips), np.nan, said.scores)
-    rows = np.flatnonzero(np.isfinite(scores).any(1))
-    flips = truth.flips == 1
-    row = scored_row("accusation_auroc", classifier, said, None)
-    if np.isnan(accusation_auroc(scores[rows], flips[rows])):
-        return {**row, "status": "unscored", "reason": ONE_KIND}
-    estimate = bootstrap_statistic(
-        lambda chosen: accusation_auroc(scores[rows[chosen]], flips[rows[chosen]]),
-        len(rows),
-        seed=options["seed"],
-        purpose=row["row_id"],
-        samples=options["bootstrap"],
-        confidence=options["confidence"],
-    )
-    return {**row, **numbers(estimate)}
-
-
-def planted_rows(
-    planted: str,
-    clean: str,
-    concept: str,
-    said: Accusation,
-    twin: Accusation,
-    truth: Mapping[str, Truth],
-    options: Row,
-) -> Iterator[Row]:
-    """Is the planted concept accused where it flips the planted classifier, and not on its clean twin?
-
-    The threshold is chosen on every third image, of both classifiers and all concepts; the shares are of the others.
-    """
-    chosen = {name: np.arange(len(truth[name].image_ids)) % 3 == 0 for name in (planted, clean)}
-    sides = {planted: said.scores, clean: twin.scores}
-    flips = {name: truth[name].flips for name in sides}
-    pooled = [np.where(np.isnan(flips[name]), np.nan, sides[name])[chosen[name]].ravel() for name in sides]
-    threshold = accusing_threshold(
-        np.concatenate(pooled), np.concatenate([flips[name][chosen[name]].ravel() == 1 for name in sides])
-    )
-    for metric, name, wanted in (("shortcut_found", planted, 1), ("false_alarm", clean, 0)):
-        column = truth[name].concepts.index(concept)
-        scores = sides[name][~chosen[name] & (flips[name][:, column] == wanted), column]
-        scores = scores[np.isfinite(scores)]
-        row = scored_row(metric, name, said, concept)
-        if np.isnan(threshold) or not len(scores):
-            yield {**row, "status": "unscored", "reason": NO_THRESHOLD}
-        else:
-            yield {**row, **numbers(share(scores > threshold, options["confidence"]))}
-
-
-def scored_row(metric: str, classifier: str, said: Accusation, concept: str | None) -> Row:
-    """What a score is about; without its value."""
-    return {
-        "row_id": row_id(metric, classifier, *named(said), concept),
-        "family": "accusations",
-        "classifier": classifier,
-        "method": said.method,
-        "control": said.control,
-        "metric": metric,
-        "judge": said.judge,
-        "concept": concept,
-    }
-
-
-def numbers(estimate: Estimate) -> Row:
-    """The value of a score about a set of images."""
-    return {
-        "status": "ok",
-        "value": estimate.value,
-        "ci_low": known(estimate.low),
-        "ci_high": known(estimate.high),
-        "n": estimate.n,
-    }
-
-
-def known(end: float | None) -> float | None:
-    """The end of an interval, unless some resampled images had concepts of one kind only."""
-    return None if end is None or np.isnan(end) else end

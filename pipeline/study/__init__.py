@@ -103,6 +103,10 @@ class Study(Section):
         for name in self.dataset.correct:
             if name not in self.classifiers:
                 refuse_name("dataset.correct", name, self.classifiers)
+        for name, planted in self.evaluation.planted.items():
+            for where, each in (("", name), (f".{name}.clean", planted.clean)):
+                if each not in self.classifiers:
+                    refuse_name(f"evaluation.planted{where}", each, self.classifiers)
         for section in EXPLAINING:
             for entry, method in getattr(self, section).items():
                 for name in method.classifiers or []:

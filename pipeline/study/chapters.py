@@ -29,7 +29,7 @@ from pipeline.methods.diffusion import Cone, Region
 from pipeline.section import Section
 from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
 from pipeline.study.datasets import Sampled
-from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, SimSiam
+from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, Planted, SimSiam
 from pipeline.study.training import (
     DiffusionTraining,
     Gate,
@@ -477,6 +477,11 @@ evaluation:
     ),
     Chapter("simsiam", SimSiam, example="evaluation:\n  similarity: {simsiam: resources/checkpoint_0099.pth.tar}\n"),
     Chapter("vggface2", FaceEncoder, example="evaluation:\n  faces: {vggface2: resources/resnet50_ft_weight.pkl}\n"),
+    Chapter(
+        "planted",
+        Planted,
+        example="evaluation:\n  planted: {smile-shortcut: {concept: glasses, clean: smile-cnn}}\n",
+    ),
     Chapter("statistics", Statistics, example="statistics: {bootstrap: 5000, confidence: 0.99}\n"),
     Chapter("report", ReportOptions, example="report: {title: What the networks look at, examples: 12}\n"),
 )

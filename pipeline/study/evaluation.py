@@ -45,6 +45,13 @@ class FaceEncoder(Section):
     sha256: str | None = Digest
 
 
+class Planted(Section):
+    """A concept that a classifier was taught to read, beside a clean twin: another classifier that was not."""
+
+    concept: Name = Field(description="The planted concept.")
+    clean: Name = Field(description="A classifier of this study of the same task, which does not look at it.")
+
+
 class Evaluation(Section):
     """How explanations are tested. A network of our own that measures stands in all tables under its own name."""
 
@@ -64,6 +71,9 @@ class Evaluation(Section):
     )
     similarity: Name | SimSiam | None = Field(
         None, description="What says whether an image is still the same thing; if not given, as `perceptual`."
+    )
+    planted: dict[Name, Planted] = Field(
+        {}, description="What classifiers were taught to read by mistake; methods are asked whether they find it."
     )
     faces: FaceEncoder | None = Field(None, description="What says whether it is still the same face; none by itself.")
 

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.images import content, encode_mask, encode_png
 from pipeline.stages.accuse import ASSOCIATION, EFFECT, OTHER_CHANGE, accuse
+from pipeline.stages.score_accusations import score_accusations
 from pipeline.tables import pack, read_table, row_id, write_table
 
 NETWORKS = ("planted", "clean")
@@ -106,13 +107,15 @@ def accused(tmp_path_factory):
     files = {name: folder / f"{name}.parquet" for name in tables}
     for name, rows in tables.items():
         write_table(files[name], name, rows, {"stage": "tiny"})
-    options = {"study": "tiny", "seed": 1, "classifiers": list(NETWORKS), "readers": ["reader"], "bootstrap": 100}
-    options |= {"confidence": 0.95, "files": {"planted": "data/classifiers/smile-shortcut.safetensors"}}
-    options |= {"planted": {"planted": {"concept": "glasses", "clean": "clean"}}}
-    out = folder / "accusations.parquet", folder / "accused-scores.parquet"
+    options = {"study": "tiny", "seed": 1, "classifiers": list(NETWORKS), "readers": ["reader"]}
+    options |= {"files": {"planted": "data/classifiers/smile-shortcut.safetensors"}}
     several = {name: [files[name]] for name in ("images", "predictions", "saliency", "counterfactuals")}
-    accuse(json.dumps(options), "code", truth=files["scores"], accusations=out[0], scores=out[1], **several)
-    return read_table(out[0], "accusations").to_pylist(), read_table(out[1], "scores").to_pylist()
+    path, scored = folder / "accusations.parquet", folder / "accusation-scores.parquet"
+    accuse(json.dumps(options), "code", truth=files["scores"], identities=[], accusations=path, **several)
+    options = {"study": "tiny", "seed": 1, "bootstrap": 100, "confidence": 0.95}
+    options |= {"planted": {"planted": {"concept": "glasses", "clean": "clean"}}}
+    score_accusations(json.dumps(options), "code", path, scored)
+    return read_table(path, "accusations").to_pylist(), read_table(scored, "scores").to_pylist()
 
 
 def said(accused, **about):
