@@ -153,12 +153,12 @@ SENTENCES = [
     ("generators: {a: {file: b, predicts: noise}}", "generators.a: file says predicts itself; leave predicts out."),
     (
         "training: {net: {dataset: {world: shapes}, tasks: [a]}}",
-        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; write for example"
-        " architecture: resnet18.",
+        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; write for"
+        " example architecture: resnet18.",
     ),
     (
         "training: {net: {dataset: {world: shapes}, noisy_clasifier: {}}}",
-        "noisy_classifier; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
+        "noisy_classifier, vae; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
     ),
     ("training: {net: {dataset: {world: shapes}, unet: {channels: 32}}}", "net.unet: the key 'multipliers' is missing"),
     (
