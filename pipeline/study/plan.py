@@ -210,11 +210,11 @@ class Plan:
         return str(self.folder / "logs" / f"{name}.log")
 
     def identity(self, network: str = "{network}") -> str:
-        """Path of the small file that identifies a network or generator: digests of its files, how it is loaded."""
+        """Path of the small file that identifies a network, generator or in-filler: digests, how it is loaded."""
         return str(self.folder / "identities" / f"{network}.json")
 
     def weights(self, *networks: str) -> list[str]:
-        """Local files that the networks, or generators, are read from."""
+        """Local files that the networks, generators or in-fillers are read from."""
         files = []
         for network in networks:
             entry = self.entry(network)
@@ -232,12 +232,12 @@ class Plan:
         for network in self.identified:
             gone = [file for file in self.weights(network) if file not in trained and not Path(file).exists()]
             if gone and Path(self.identity(network)).exists():
-                kind = "generator" if network in self.generators else "network"
-                kind = "in-filler" if network in self.fillers else kind
+                kinds = {"generator": self.generators, "in-filler": self.fillers}
+                kind = next((kind for kind, named in kinds.items() if network in named), "network")
                 raise UserError(f"the {kind} {network}: {gone[0]} does not exist; set its entry to where the file is.")
 
     def entry(self, network: str) -> dict[str, Any]:
-        """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
+        """How a network, generator or in-filler is loaded: what is given, and of a trained one its future file."""
         for entries in (self.generators, self.fillers, self.networks):
             if network in entries:
                 return loaded(entries[network])
