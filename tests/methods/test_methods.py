@@ -97,7 +97,7 @@ def test_methods_and_in_fillers_are_known_without_waiting_for_torch():
 
 def write_two_files(package):
     """The two files that docs/extending.md adds."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8").partition("# Add a stage")[0]
     files = re.findall(r"```python\n# pipeline/(\S+)\n(.*?)```", text, re.DOTALL)
     assert [path for path, _ in files] == ["methods/gradient_input.py", "explain/gradient_input.py"]
     for path, source in files:
@@ -109,7 +109,7 @@ ADDED = """
 import json, sys
 from pipeline.study import Study
 from pipeline.workflow.plan import Plan
-from pipeline.study.reference import reference, schema_text
+from pipeline.commands.reference import reference, schema_text
 
 study = Study.model_validate({
     "study": "mine",
