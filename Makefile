@@ -46,7 +46,7 @@ lint: $(READY)  ## Check style, imports and the workflow.
 	@$(BIN) snakemake --lint
 
 reference: $(READY)  ## Write the reference of the study file and the tables of metrics anew.
-	@$(BIN) python -m pipeline.study.reference
+	@$(BIN) python -m pipeline.commands.reference
 
 lock: $(READY)  ## Pin the newest versions that pyproject.toml allows.
 	@$(BIN) uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \

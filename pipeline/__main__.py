@@ -14,21 +14,20 @@ from typer.core import TyperGroup
 from pipeline.commands import COMMANDS
 from pipeline.commands.holder import RESULTS, join
 from pipeline.errors import UserError, lacking, nearest
-from pipeline.workflow import stages
-
-STAGES = {name: stage.says for name, stage in stages().items()}
+from pipeline.workflow import is_stage, stages
 
 
 class Commands(TyperGroup):
     """Commands and stages; a module is imported only when it is called: some take seconds to import."""
 
     def list_commands(self, context):
-        return [*COMMANDS, *STAGES]
+        return [*COMMANDS, *stages()]
 
     def get_command(self, context, name):
-        if name not in COMMANDS and name not in STAGES:
-            close = nearest(name, [*COMMANDS, *STAGES])
-            hint = f"did you mean {close}?" if close else f"there are {', '.join([*COMMANDS, *STAGES])}."
+        if name not in COMMANDS and not is_stage(name):
+            known = [*COMMANDS, *stages()]
+            close = nearest(name, known)
+            hint = f"did you mean {close}?" if close else f"there are {', '.join(known)}."
             raise UserError(f"there is no command or stage {name}; {hint}")
         home = "commands" if name in COMMANDS else "stages"
         if home == "stages":
@@ -38,7 +37,8 @@ class Commands(TyperGroup):
         return typer.main.get_command(called)
 
     def format_commands(self, context, formatter):
-        for heading, named in (("Commands", COMMANDS), ("Stages", STAGES)):
+        told = {name: stage.says for name, stage in stages().items()}
+        for heading, named in (("Commands", COMMANDS), ("Stages", told)):
             with formatter.section(heading):
                 formatter.write_dl(list(named.items()))
 
@@ -88,7 +88,7 @@ def repeat_options(arguments: list[str]) -> list[str]:
 def main() -> int:
     try:
         arguments = sys.argv[1:]
-        spelled = repeat_options(arguments) if STAGES.keys() & arguments[:1] else arguments
+        spelled = repeat_options(arguments) if any(map(is_stage, arguments[:1])) else arguments
         app(spelled, prog_name="python -m pipeline")
     except Exception as error:
         sentence = str(error) if isinstance(error, UserError) else lacking(error)

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PIPED_WIDTH = 200  # characters; nothing is folded there
+PIPED_WIDTH = 1000  # characters; nothing is folded or cut there
 
 
 def show(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:

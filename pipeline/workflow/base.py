@@ -24,10 +24,11 @@ START_MINUTES = 15
 class Passes:
     """What one network is asked, or explained by one method: rows, and evaluations of all networks that take part.
 
-    with_backward: those of the evaluations that send gradients back. row_bytes: what the row store keeps of a row.
+    network, method: None where rows are kept that no network or method has a part in. with_backward: those of the
+    evaluations that send gradients back. row_bytes: what the row store keeps of a row.
     """
 
-    network: str
+    network: str | None
     method: str | None
     rows: int
     evaluations: int

@@ -12,7 +12,7 @@ ADDED = """
 import json, sys
 from pipeline.study import Study
 from pipeline.workflow.plan import Plan
-from pipeline.study.reference import reference, schema_text
+from pipeline.commands.reference import reference, schema_text
 
 chosen = {"infill": "quantile", "share": 1.0}
 plan = Plan(Study.model_validate({

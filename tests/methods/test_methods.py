@@ -109,7 +109,7 @@ ADDED = """
 import json, sys
 from pipeline.study import Study
 from pipeline.workflow.plan import Plan
-from pipeline.study.reference import reference, schema_text
+from pipeline.commands.reference import reference, schema_text
 
 study = Study.model_validate({
     "study": "mine",

@@ -25,6 +25,11 @@ from pipeline.workflow.plan import Plan
 from tests.workflow.conftest import SMALL, TINY, Workflow, add_tiny_study
 
 STAGES_RUN = [name for name, stage in stages().items() if not stage.trains]  # the study trains nothing
+BESIDE = (
+    "pipeline.commands",
+    "pipeline.methods.",
+    "pipeline.workflow",
+)  # declarations decide nothing
 KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
 FROM_SALIENCY = ["saliency", "score_saliency", "metrics", "report"]
 EDIT = "\nEDITED = True\n"
@@ -208,8 +213,8 @@ def test_the_modules_that_a_job_runs_are_those_that_decide_whether_it_reruns(fin
     assert set(noted) == set(STAGES_RUN) - {"identify"}  # it keeps no account
     for stage, modules in noted.items():
         imported, deciding = set(modules), set(module_digests(plan.modules(stage)))
-        beside = {name for name in imported - deciding if name.startswith(("pipeline.commands", "pipeline.methods."))}
-        assert imported - beside == deciding, stage  # what is declared of methods is read, and decides nothing
+        beside = {name for name in imported - deciding if name.startswith(BESIDE)}
+        assert imported - beside == deciding, stage
 
 
 # What is computed when something changes

@@ -8,11 +8,21 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import Field
 
+from pipeline.commands.reference import (
+    METRICS_PAGE,
+    STEPS_PAGE,
+    anchor,
+    metrics_page,
+    own_keys,
+    parents,
+    reference,
+    schema_text,
+    steps_page,
+)
 from pipeline.metrics.names import METRICS, over_rows
 from pipeline.section import Section
 from pipeline.study import Study
 from pipeline.study.chapters import CHAPTERS, Chapter
-from pipeline.study.reference import METRICS_PAGE, anchor, metrics_page, own_keys, parents, reference, schema_text
 from pipeline.study.schema import study_schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +44,11 @@ def test_the_tables_of_metrics_are_what_make_reference_writes_and_hold_them_all(
     page = METRICS_PAGE.read_text(encoding="utf-8")
     assert page == metrics_page(page), "run `make reference`"
     assert [metric for metric in METRICS if f"| `{over_rows(metric)}`" not in page] == []
+
+
+def test_the_table_of_the_steps_is_what_make_reference_writes():
+    page = (ROOT / STEPS_PAGE).read_text(encoding="utf-8")
+    assert page == steps_page(page) and "| `predict` |" in page, "run `make reference`"
 
 
 def test_a_table_of_metrics_is_told_from_their_entries_and_replaces_what_stood_there():

@@ -1,6 +1,7 @@
-"""python -m pipeline.study.reference: write what the documentation takes from the code.
+"""python -m pipeline.commands.reference: write what the documentation takes from the code.
 
-docs/reference.md and docs/study.schema.json from the sections of a study, the tables of docs/metrics.md from METRICS.
+docs/reference.md and docs/study.schema.json from the sections of a study, the tables of docs/metrics.md from METRICS,
+the steps of docs/how-it-works.md from the declarations of the stages.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from pipeline.study import Study
 from pipeline.study.chapters import CHAPTERS, INTRODUCTION, Chapter
 from pipeline.study.schema import SectionSchema, study_schema
 from pipeline.study.words import Node, Voice, plain, section_name, words
+from pipeline.workflow import stages
 
 DOCS = Path("docs")
-METRICS_PAGE = DOCS / "metrics.md"
+METRICS_PAGE, STEPS_PAGE = DOCS / "metrics.md", DOCS / "how-it-works.md"
 MARKED = re.compile(r"(<!-- metrics: (\w+)(?:, (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 """Where a table of metrics stands, by their family and question."""
+STEPS = re.compile(r"(<!-- steps -->\n).*?(<!-- end -->)", re.DOTALL)
+"""Where the table of the steps stands."""
 
 
 def reference(chapters: tuple[Chapter, ...] = CHAPTERS) -> str:
@@ -159,11 +163,26 @@ def metric_line(name: str, metric: Metric) -> str:
     return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 
+def steps_page(page: str) -> str:
+    """The page on how all works, in Markdown, with the table of the steps written anew."""
+    return STEPS.sub(lambda found: f"{found[1]}\n{steps_table()}\n\n{found[2]}", page)
+
+
+def steps_table() -> str:
+    """What each stage reads, writes and does, each after those that it reads from."""
+    lines = ["| step | reads | writes | one job per | what it does |", "|---|---|---|---|---|"]
+    for name, stage in stages().items():
+        cells = [f"`{name}`", ", ".join(stage.reads), stage.writes, " and ".join(stage.each) or "study", stage.says]
+        lines.append("| " + " | ".join(map(escaped, cells)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
     (DOCS / "reference.md").write_text(reference(), encoding="utf-8")
     (DOCS / "study.schema.json").write_text(schema_text(), encoding="utf-8")
-    METRICS_PAGE.write_text(metrics_page(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, written_anew in ((METRICS_PAGE, metrics_page), (STEPS_PAGE, steps_page)):
+        path.write_text(written_anew(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
