@@ -322,7 +322,10 @@ def load_study(name: str = "default") -> Study:
     values = read_yaml(path)
     if values.get("extends") is not None:
         # The name stays out: a study without one of its own would write over the default's results.
-        values = {**{key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}, **values}
+        inherited = {key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}
+        if "classifiers" in values:  # what was planted, was planted in classifiers of the default study
+            inherited["evaluation"] = {**inherited["evaluation"], "planted": {}}
+        values = {**inherited, **values}
     values = expanded(path, values)
     try:
         return Study.model_validate(values)

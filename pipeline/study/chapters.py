@@ -480,7 +480,13 @@ evaluation:
     Chapter(
         "planted",
         Planted,
-        example="evaluation:\n  planted: {smile-shortcut: {concept: glasses, clean: smile-cnn}}\n",
+        example="""\
+classifiers:
+  smile-cnn: {file: data/classifiers/smile-cnn.safetensors}
+  smile-shortcut: {file: data/classifiers/smile-shortcut.safetensors}
+evaluation:
+  planted: {smile-shortcut: {concept: glasses, clean: smile-cnn}}
+""",
     ),
     Chapter("statistics", Statistics, example="statistics: {bootstrap: 5000, confidence: 0.99}\n"),
     Chapter("report", ReportOptions, example="report: {title: What the networks look at, examples: 12}\n"),

@@ -66,7 +66,7 @@ class Preloaded:
                     stderr=log,
                     start_new_session=True,
                 )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 900
         while not (folder / "socket").exists():
             assert time.monotonic() < deadline, (folder / "log").read_text(encoding="utf-8")
             time.sleep(0.05)
