@@ -9,11 +9,11 @@ import pyarrow.parquet
 
 from pipeline.commands.files import show_files
 from pipeline.commands.needed import Needed, needed_by, read_identity
+from pipeline.commands.others import files_of
 from pipeline.commands.outdated import newer_files, outdated
 from pipeline.commands.shown import in_bytes, show
 from pipeline.rowfiles import KEY_COLUMNS
 from pipeline.study import load_study
-from pipeline.study.files import files_of
 from pipeline.tables import SCHEMAS, read_table
 from pipeline.workflow import stages
 from pipeline.workflow.base import Job, Passes
