@@ -34,8 +34,9 @@ store: $(READY)  ## List what the row store keeps, by study; PRUNE=1 deletes wha
 train: $(READY)  ## Train the networks and generators of a study that are missing, or only NETWORK=name.
 	@$(BIN) python -m pipeline run $(WITH) $(if $(value NETWORK),--train $(call QUOTED,NETWORK),--target train_all)
 
-test: $(READY)  ## Run all tests, in two processes more than there are cores: some of them wait for others.
-	@$(BIN) OMP_NUM_THREADS=1 pytest --dist loadfile --no-loadscope-reorder --numprocesses $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 2)")
+test: $(READY)  ## Run all tests, in one process more than there are cores: some of them wait for others.
+	@$(BIN) OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= pytest --dist loadfile --no-loadscope-reorder \
+		--numprocesses $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 
 lint: $(READY)  ## Check style, imports and the workflow.
 	@$(BIN) ruff check

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
@@ -11,6 +12,7 @@ from pipeline.errors import UserError, nearest
 ENVIRONMENT = "COUNTERFACTORY_DEVICE"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+Found = TypeVar("Found")
 Tensors = torch.Tensor | tuple[torch.Tensor, ...]
 
 
@@ -60,7 +62,7 @@ def set_threads(count: int) -> None:
 
 
 class BatchSize:
-    """A number of rows that shrinks for good when a card runs out of memory; calls of `in_batches` can share one."""
+    """A number of rows that shrinks for good when a card runs out of memory; what computes in batches can share one."""
 
     def __init__(self, rows: int):
         if rows < 1:
@@ -70,6 +72,15 @@ class BatchSize:
     def __repr__(self) -> str:
         return f"BatchSize({self.rows})"
 
+    def fitting(self, compute: Callable[[int], Found], device: torch.device) -> Found:
+        """What `compute` makes with so many rows at once; with half as many as long as the card runs out of memory.
+
+        Raises UserError where one row alone is already too much.
+        """
+        while (found := _attempt(compute, self.rows, device)) is None:
+            self.halve(device)
+        return found
+
     def halve(self, device: torch.device) -> None:
         """Halve the rows, with a warning; raises UserError where one row alone is already too much."""
         if self.rows == 1:
@@ -77,7 +88,7 @@ class BatchSize:
                 f"one row alone does not fit into the memory of {device}; use smaller images or a larger card"
             )
         half = self.rows // 2
-        warnings.warn(f"{self.rows} rows do not fit into the memory of {device}; going on with {half}", stacklevel=3)
+        warnings.warn(f"{self.rows} rows do not fit into the memory of {device}; going on with {half}", stacklevel=4)
         self.rows = half
 
 
@@ -111,12 +122,13 @@ def in_batches(
 
     finished: list[tuple[torch.Tensor, ...] | torch.Tensor] = []
     start = 0
+
+    def of_batch(count: int) -> Tensors:
+        return function(*(_filled(tensor[start : start + count], count).to(target) for tensor in tensors))
+
     while start < rows:
+        outputs = size.fitting(of_batch, target)
         count = min(size.rows, rows - start)
-        outputs = _attempt(function, [_filled(tensor[start : start + count], size.rows) for tensor in tensors], target)
-        if outputs is None:
-            size.halve(target)
-            continue
         finished.append(_checked(outputs, size.rows, count, home))
         start += count
         if progress is not None:
@@ -124,13 +136,13 @@ def in_batches(
     return _joined(finished)
 
 
-def _attempt(function: Callable[..., Tensors], batch: list[torch.Tensor], device: torch.device) -> Tensors | None:
-    """Compute one batch, or return None where the card has too little memory.
+def _attempt(compute: Callable[[int], Found], rows: int, device: torch.device) -> Found | None:
+    """What `compute` makes with so many rows at once, or None where the card has too little memory.
 
     The exception holds every tensor of the failed attempt, so memory is only free once this frame is left.
     """
     try:
-        return function(*(tensor.to(device) for tensor in batch))
+        return compute(rows)
     except torch.OutOfMemoryError:
         pass
     if device.type == "cuda":

@@ -17,7 +17,7 @@ class RowFailure(Exception):
     """Some rows of a batch cannot be computed, and never will be by trying again.
 
     reasons: position in the batch -> why, as a phrase that can stand in the `reason` column. Raised by code that
-    computes batches; the row store keeps those rows as failed and computes the others. Running out of memory or
+    computes batches; those rows are kept as failed and the others are computed. Running out of memory or
     disk is not such a failure: it depends on the machine, not on the row.
     """
 

@@ -1,14 +1,17 @@
 """Identities: of code, by the parsed source that it runs, of options, by their canonical JSON, and of libraries.
 
-A fingerprint changes with what code does, not with how it is written down: comments, docstrings and layout do not
-enter. Modules are read as text, never imported.
+A fingerprint changes with what code does, not with how it is written down: comments, docstrings, descriptions of
+options and layout do not enter. Modules are read as text, never imported.
 """
 
 import ast
+import contextlib
 import functools
 import hashlib
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -87,10 +90,33 @@ def _source(root: Path, module: str) -> Path | None:
 
 @functools.cache
 def _parsed(root: Path, module: str) -> tuple[str, frozenset[str]]:
-    """Return the sha256 of a module's code, and the names of the first-party modules that it imports."""
+    """Return the sha256 of a module's code, and the names of the first-party modules that it imports.
+
+    Both are kept beside the module's bytecode, under the sha256 of what they follow from: every job asks for them, and
+    to parse all modules takes a second or two.
+    """
     source = _source(root, module)
-    tree = ast.parse(source.read_bytes(), filename=str(source))
-    package = module if source.name == "__init__.py" else module.rpartition(".")[0]
+    text = source.read_bytes()
+    follows_from = (Path(__file__).read_bytes(), module.encode(), source.name.encode(), text)
+    identity = hashlib.sha256(b"\0".join(follows_from)).hexdigest()
+    kept = source.parent / "__pycache__" / f"{source.stem}.fingerprint"
+    with contextlib.suppress(OSError, ValueError):
+        of, found, *imported = kept.read_text("utf-8").split()
+        if of == identity:
+            return found, frozenset(imported)
+    found, imported = _parse(text, module, is_package=source.name == "__init__.py")
+    if not sys.dont_write_bytecode:
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(exist_ok=True)
+            hidden = kept.with_name(f"{kept.name}.{os.getpid()}")
+            hidden.write_text(" ".join([identity, found, *sorted(imported)]), "utf-8")
+            hidden.replace(kept)
+    return found, imported
+
+
+def _parse(text: bytes, module: str, *, is_package: bool) -> tuple[str, frozenset[str]]:
+    tree = ast.parse(text, filename=module)
+    package = module if is_package else module.rpartition(".")[0]
     own = module.split(".")[0]
     imported = {name for name in _imports(tree, package) if name.split(".")[0] == own}
     pieces: list[str] = []
@@ -123,8 +149,9 @@ def _write_code(node: ast.AST, pieces: list[str], package: str) -> None:
     """Append a text of the syntax tree to `pieces`.
 
     Unlike `ast.dump`, it reads the same in every Python version (empty fields, which versions add, are left out), and
-    it leaves out strings that stand alone as statements, which is what docstrings are. Entries of a registry (a name
-    that stands for a module of `package`) are left out too: a method that is added changes no other method.
+    it leaves out strings that stand alone as statements, which is what docstrings are, and the descriptions of options
+    (`description="..."`). Entries of a registry (a name that stands for a module of `package`) are left out too: a
+    method that is added changes no other method.
     """
     pieces.append(type(node).__name__)
     if isinstance(node, ast.Constant):
@@ -140,7 +167,7 @@ def _write_code(node: ast.AST, pieces: list[str], package: str) -> None:
         for item in value if isinstance(value, list) else [value]:
             if not isinstance(item, ast.AST):
                 pieces.append(repr(item))
-            elif not _is_lone_string(item):
+            elif not _only_tells(item):
                 _write_code(item, pieces, package)
     pieces.append(")")
 
@@ -157,5 +184,7 @@ def _names_module(node: ast.AST, package: str) -> bool:
     return named and re.fullmatch(rf"{package}(\.\w+)+(:\w+)?", node.value) is not None
 
 
-def _is_lone_string(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _only_tells(node: ast.AST) -> bool:
+    """Whether it is a docstring, or the description of an option."""
+    stands_for_itself = isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "description")
+    return stands_for_itself and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -40,7 +40,12 @@ KEY_COLUMNS = pyarrow.schema(
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Which row of an algorithm: the image and its pixels (`content`, a sha256), the target and the sample."""
+    """Which row of an algorithm.
+
+    image_id: whose noise it has. content: sha256 of what it is made from, such as the pixels of the image; where that
+    is a caption, or an image and a direction, their `digest`. target: the class that it is for. sample: its number
+    among those that are alike in all this, such as probes around one image; each has noise of its own.
+    """
 
     image_id: str
     content: str

@@ -5,21 +5,21 @@ that a killed job loses the batch in hand and nothing else. Studies, shards and 
 by what decides it, never by who asked for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pyarrow
 
-from pipeline.errors import RowFailure, UserError
+from pipeline.errors import UserError
 from pipeline.files import appearing
 from pipeline.fingerprint import canonical_json, digest
 from pipeline.rowfiles import Key, RowFiles
 from pipeline.tables.checks import flaws, to_array
 from pipeline.tables.storage import DamagedFile, TableError
 
-__all__ = ["Key", "RowFailure", "RowStore"]
+__all__ = ["Key", "RowStore"]
 
 IDENTITY = "identity.json"
 STATE_COLUMNS = pyarrow.schema([("status", pyarrow.string()), ("reason", pyarrow.string())])
@@ -97,30 +97,6 @@ class RowStore:
             except (FileNotFoundError, DamagedFile):  # merged by another process meanwhile, or just found damaged
                 self._files.refresh()
 
-    def compute(
-        self,
-        keys: Iterable[Key],
-        function: Callable[[list[Key]], Sequence[Mapping[str, Any]]],
-        batch_size: int,
-        on_progress: Callable[[int], object] | None = None,
-    ) -> int:
-        """Compute the missing rows of `keys` batch by batch, store each batch at once, and return how many they were.
-
-        function: takes up to `batch_size` keys and returns a row for each; where it raises RowFailure, the rows
-        named there are stored as failed and it is called again with the others. Every other error ends the work.
-        on_progress: called with the number of rows that were there already, then with that of every batch.
-        """
-        keys = list(dict.fromkeys(keys))
-        missing = self.missing(keys)
-        if on_progress is not None:
-            on_progress(len(keys) - len(missing))
-        for start in range(0, len(missing), batch_size):
-            batch = missing[start : start + batch_size]
-            self.append(batch, _attempt(batch, function))
-            if on_progress is not None:
-                on_progress(len(batch))
-        return len(missing)
-
     def _claim(self) -> None:
         """Make the folder say what its rows follow from, and compare it with what is asked for."""
         path = self.folder / IDENTITY
@@ -142,22 +118,3 @@ class RowStore:
             image_id = keys[int((broken & okay).argmax())].image_id
             raise TableError(f"row store {self.folder}, column {field.name!r}, image {image_id!r}: {rule}")
         return array
-
-
-def _attempt(batch: list[Key], function: Callable[[list[Key]], Sequence[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
-    """Compute a batch of rows; those that fail for good get a failed row, and the others another try without them."""
-    rows: dict[Key, Mapping[str, Any]] = {}
-    waiting = list(batch)
-    while waiting:
-        try:
-            computed = function(list(waiting))
-        except RowFailure as failure:
-            failed = {waiting[position]: reason for position, reason in failure.reasons.items()}
-            if not failed:
-                raise
-            rows |= {key: {"status": "failed", "reason": reason} for key, reason in failed.items()}
-            waiting = [key for key in waiting if key not in failed]
-            continue
-        rows |= zip(waiting, computed, strict=True)
-        waiting = []
-    return [rows[key] for key in batch]

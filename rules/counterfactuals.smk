@@ -5,6 +5,9 @@ rule counterfactuals:
         all_predictions=lambda wildcards: plan.whole(
             "counterfactuals", wildcards.classifier
         ),
+        saliency=lambda wildcards: plan.inputs(
+            "counterfactuals", "saliency", wildcards.classifier, wildcards.shard
+        ),
         weights=lambda wildcards: ancient(
             plan.weights_for("counterfactuals", wildcards.classifier)
         ),
@@ -32,5 +35,6 @@ rule counterfactuals:
         "python -m pipeline counterfactuals --options {params.options:q} --code {params.code} --rows {params.rows}"
         " --before {params.before} --classifier {wildcards.classifier} --images {input.images}"
         " --predictions {input.predictions} --all-predictions {input.all_predictions}"
+        " --saliency {input.saliency}"
         " --identities {input.identities} --store {params.store}"
         " --counterfactuals {output.counterfactuals} 2> {log}"

@@ -2,8 +2,11 @@ rule saliency:
     input:
         images=plan.part("images", "sample"),
         predictions=plan.part("predictions", "predict"),
-        weights=lambda wildcards: ancient(plan.weights(wildcards.classifier)),
+        weights=lambda wildcards: ancient(
+            plan.weights_for("saliency", wildcards.classifier)
+        ),
         identity=plan.identity("{classifier}"),
+        fillers=lambda wildcards: plan.fillers_for("saliency", wildcards.classifier),
     output:
         saliency=plan.part("saliency", "saliency/{classifier}"),
     log:
@@ -23,4 +26,4 @@ rule saliency:
     shell:
         "python -m pipeline saliency --options {params.options:q} --code {params.code} --rows {params.rows}"
         " --classifier {wildcards.classifier} --images {input.images} --predictions {input.predictions}"
-        " --identity {input.identity} --store {params.store} --saliency {output.saliency} 2> {log}"
+        " --identity {input.identity} --fillers {input.fillers} --store {params.store} --saliency {output.saliency} 2> {log}"

@@ -5,8 +5,13 @@ rule score_saliency:
             "saliency", classifier=wildcards.classifier
         ),
         truth=plan.table("scores"),
-        weights=lambda wildcards: ancient(plan.weights(wildcards.classifier)),
+        weights=lambda wildcards: ancient(
+            plan.weights_for("score_saliency", wildcards.classifier)
+        ),
         identity=plan.identity("{classifier}"),
+        fillers=lambda wildcards: plan.fillers_for(
+            "score_saliency", wildcards.classifier
+        ),
     output:
         scores=plan.part("scores", "score_saliency/{classifier}", "000"),
     log:
@@ -24,4 +29,4 @@ rule score_saliency:
     shell:
         "python -m pipeline score_saliency --options {params.options:q} --code {params.code}"
         " --classifier {wildcards.classifier} --images {input.images} --saliency {input.saliency}"
-        " --truth {input.truth} --identity {input.identity} --scores {output.scores} 2> {log}"
+        " --truth {input.truth} --identity {input.identity} --fillers {input.fillers} --scores {output.scores} 2> {log}"

@@ -5,6 +5,15 @@ import os
 import pytest
 
 from pipeline.commands.holder import RUN
+from tests.workflow.preloaded import Preloaded
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config, specs):
+    """Have the processes that test fork from one in which slow libraries are imported, once for all."""
+    preloaded = Preloaded.start(config._tmp_path_factory.getbasetemp() / "preloaded", os.getpid())
+    for spec in specs:
+        spec.python = preloaded.python
 
 
 @pytest.fixture(autouse=True)

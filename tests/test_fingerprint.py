@@ -28,7 +28,7 @@ TOY = {
         """,
     "toy/explain/dime.py": "def explain(score, images):\n    return images",
     "toy/network.py": "import toy.deep.inner\n\ndef forward(x):\n    return toy.deep.inner.double(x)",
-    "toy/deep/__init__.py": "SCALE = 2",
+    "toy/deep/__init__.py": "SCALE = dict(by=2, description='how much')",
     "toy/deep/inner.py": "import toy.network\n\ndef double(x):\n    return 2 * x",
     "toy/lazy.py": "from toy.progress import say\n\ndef climb(score, x, steps):\n    say()\n    return x",
     "toy/progress.py": "def say():\n    print('one')",
@@ -95,9 +95,10 @@ def changed(path, old, new):
         changed("toy/explain/ace.py", "'''ACE.'''", "'''Another title.'''"),
         changed("toy/explain/ace.py", "forward(images), steps=20)", "(forward(images)),\n\n  steps=0x14,)"),
         changed("toy/network.py", "def forward(x):", "def forward(x): # forwards\n"),
+        changed("toy/deep/__init__.py", "how much", "how much larger"),
     ],
 )
-def test_comments_docstrings_and_layout_change_nothing(identify, change):
+def test_comments_docstrings_descriptions_and_layout_change_nothing(identify, change):
     assert identify(change) == identify()
 
 
@@ -210,3 +211,18 @@ def test_canonical_json_knows_one_text_for_equal_values():
 def test_canonical_json_refuses_what_has_no_one_text(value):
     with pytest.raises((TypeError, ValueError)):
         canonical_json(value)
+
+
+def test_what_was_parsed_is_kept_with_its_source_and_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before, after = (tmp_path / name for name in ("before", "after"))
+    before.mkdir()
+    (before / "one.py").write_text("X = 1", encoding="utf-8")
+    found = fingerprint("one", root=before)
+    before.rename(after)
+    with monkeypatch.context() as patch:
+        patch.delattr("pipeline.fingerprint.ast.parse")
+        assert fingerprint("one", root=after) == found
+    after.rename(tmp_path / "edited")
+    (tmp_path / "edited" / "one.py").write_text("X = 2", encoding="utf-8")
+    assert fingerprint("one", root=tmp_path / "edited") != found

@@ -32,6 +32,17 @@ def test_a_log_gets_a_line_at_the_start_at_the_end_and_every_ten_seconds_between
     assert output.err == ""
 
 
+def test_rows_in_the_making_are_told_as_a_share_of_the_work(capsys):
+    clock = Clock()
+    with bar("saliency fido", 24, clock=clock) as rows:
+        for more, coming in ((12, 6), (0, 9), (12, 0)):
+            rows.advance(more)
+            clock.now += 10.0
+            rows.foresee(coming)
+    told = ["24 rows", "12/24 rows (75%)  10 s", "12/24 rows (88%)  20 s", "24/24 rows  30 s", "24/24 rows  30 s"]
+    assert capsys.readouterr().out.splitlines() == [f"saliency fido  {each}" for each in told]
+
+
 def test_a_bar_that_is_interrupted_says_how_far_it_came(capsys):
     with pytest.raises(KeyboardInterrupt), bar("encode", 10) as rows:
         rows.advance(3)
@@ -49,6 +60,8 @@ def test_a_terminal_gets_a_moving_bar_and_no_lines(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
     with bar("encode", 1024) as rows:
+        rows.foresee(512.5)
+        assert "0/1,024 rows" in terminal.getvalue()
         rows.advance(1024)
     assert "1,024/1,024 rows" in terminal.getvalue() and "\x1b[" in terminal.getvalue()
     assert capsys.readouterr().err == ""

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy
 import pyarrow
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import pipeline.rowfiles
 from pipeline.errors import UserError
 from pipeline.images import encode_png
-from pipeline.rows import Key, RowFailure, RowStore
+from pipeline.rows import Key, RowStore
 from pipeline.tables import SCHEMAS, TableError
 
 SCHEMA = pyarrow.schema([("logits", pyarrow.list_(pyarrow.float32())), ("steps", pyarrow.int32())])
@@ -45,70 +45,17 @@ def expected(keys):
     return pyarrow.Table.from_pylist(rows, schema=pyarrow.schema([*SCHEMA, ("status", "string"), ("reason", "string")]))
 
 
-class Recorder:
-    """A function for `compute` that remembers what it was asked for, and is killed before a given batch."""
-
-    def __init__(self, killed_before=None):
-        self.batches, self.killed_before = [], killed_before
-
-    def __call__(self, keys):
-        if len(self.batches) == self.killed_before:
-            raise KeyboardInterrupt
-        self.batches.append(keys)
-        return compute_batch(keys)
-
-    @property
-    def asked(self):
-        return [key for batch in self.batches for key in batch]
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    asked=some.lists(some.lists(some.sampled_from(KEYS), max_size=20), min_size=1, max_size=4),
-    sizes=some.lists(some.integers(1, 9), min_size=4, max_size=4),
-    selected=some.lists(some.sampled_from(KEYS), max_size=30),
-)
-def test_no_row_is_computed_twice_and_select_returns_what_was_asked_in_any_order(asked, sizes, selected):
-    with tempfile.TemporaryDirectory() as root:
-        recorder, stores = Recorder(), [open_store(root), open_store(root)]
-        for turn, (keys, size) in enumerate(zip([*asked, selected], [*sizes, 5], strict=False)):
-            stores[turn % 2].compute(keys, recorder, size)
-        stores[1].compute(selected, recorder, 3)
-        assert len(set(recorder.asked)) == len(recorder.asked)
-        for store in [*stores, open_store(root)]:
-            assert store.select(selected).equals(expected(selected))
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    keys=some.lists(some.sampled_from(KEYS), min_size=1, max_size=30),
-    size=some.integers(1, 8),
-    killed_before=some.integers(0, 4),
-)
-def test_after_a_kill_only_the_missing_rows_are_computed(keys, size, killed_before):
-    with tempfile.TemporaryDirectory() as root:
-        first, second = Recorder(killed_before), Recorder()
-        try:
-            open_store(root).compute(keys, first, size)
-        except KeyboardInterrupt:
-            assert len(first.batches) == killed_before
-        count = open_store(root).compute(keys, second, size)
-        unique = list(dict.fromkeys(keys))
-        assert first.asked + second.asked == unique and count == len(second.asked)
-        assert open_store(root).select(keys).equals(expected(keys))
+def fill(store, keys, size):
+    """Store the rows of keys that are missing, so many in a batch."""
+    missing = store.missing(keys)
+    for start in range(0, len(missing), size):
+        store.append(missing[start : start + size], compute_batch(missing[start : start + size]))
 
 
 def test_missing_keeps_the_order_and_names_each_key_once(tmp_path):
     store = open_store(tmp_path)
     store.append(KEYS[2:4], compute_batch(KEYS[2:4]))
     assert store.missing([KEYS[5], KEYS[2], KEYS[0], KEYS[5]]) == [KEYS[5], KEYS[0]]
-
-
-def test_progress_counts_the_rows_found_and_then_every_batch(tmp_path):
-    open_store(tmp_path).compute(KEYS[:3], compute_batch, 8)
-    told = []
-    open_store(tmp_path).compute(KEYS[:8], compute_batch, 2, told.append)
-    assert told == [3, 2, 2, 1]
 
 
 def test_equal_work_stored_twice_is_one_file(tmp_path):
@@ -137,7 +84,7 @@ def test_of_a_row_computed_twice_the_same_one_counts_whatever_came_first(tmp_pat
 
 def test_select_returns_only_the_columns_asked_for(tmp_path):
     store = open_store(tmp_path)
-    store.compute(KEYS[:4], compute_batch, 2)
+    fill(store, KEYS[:4], 2)
     assert store.select(KEYS[3:0:-1], ["steps", "status"]).to_pydict() == {"steps": [3, 2, 1], "status": ["ok"] * 3}
     assert store.select([]).schema.names == ["logits", "steps", "status", "reason"]
 
@@ -157,10 +104,10 @@ def test_a_file_cut_short_is_removed_and_its_rows_are_computed_again(tmp_path, k
     damaged.write_bytes(damaged.read_bytes()[:kept])
     store.append(KEYS[3:6], compute_batch(KEYS[3:6]))
 
-    recorder, again = Recorder(), open_store(tmp_path)
-    assert not damaged.exists()
-    again.compute(KEYS[:6], recorder, 8)
-    assert recorder.asked == KEYS[:3] and again.select(KEYS[:6]).equals(expected(KEYS[:6]))
+    again = open_store(tmp_path)
+    assert not damaged.exists() and again.missing(KEYS[:6]) == KEYS[:3]
+    fill(again, KEYS[:6], 8)
+    assert again.select(KEYS[:6]).equals(expected(KEYS[:6]))
 
 
 def test_a_page_that_changed_on_disk_is_never_trusted(tmp_path):
@@ -176,45 +123,6 @@ def test_a_page_that_changed_on_disk_is_never_trusted(tmp_path):
     with pytest.raises(UserError, match="lacks 1 of 1 rows"):
         store.select(KEYS[:1])
     assert not path.exists() and open_store(tmp_path, schema=schema).missing(KEYS[:1]) == KEYS[:1]
-
-
-def test_rows_that_fail_for_good_stay_with_their_reason_and_the_others_are_computed(tmp_path):
-    asked = []
-
-    def compute(keys):
-        asked.append(list(keys))
-        if bad := {place: f"no face in {key.image_id}" for place, key in enumerate(keys) if key.image_id == "image-1"}:
-            raise RowFailure(bad)
-        return compute_batch(keys)
-
-    store = open_store(tmp_path)
-    store.compute(KEYS[:3], compute, 3)
-    rows = open_store(tmp_path).select(KEYS[:3]).to_pylist()
-    assert [row["status"] for row in rows] == ["ok", "failed", "ok"]
-    assert rows[1] == {"logits": None, "steps": None, "status": "failed", "reason": "no face in image-1"}
-    assert asked == [KEYS[:3], [KEYS[0], KEYS[2]]]
-    assert store.compute(KEYS[:3], compute, 3) == 0, "a row that failed for good is not tried again"
-
-
-@pytest.mark.parametrize("error", [MemoryError, OSError, KeyError])
-def test_other_errors_end_the_work_and_store_nothing_of_their_batch(tmp_path, error):
-    def fail(keys):
-        if KEYS[2] in keys:
-            raise error
-        return compute_batch(keys)
-
-    store = open_store(tmp_path)
-    with pytest.raises(error):
-        store.compute(KEYS[:4], fail, 2)
-    assert open_store(tmp_path).missing(KEYS[:4]) == KEYS[2:4]
-
-
-def test_a_failure_without_rows_ends_the_work(tmp_path):
-    def fail(keys):
-        raise RowFailure({})
-
-    with pytest.raises(RowFailure):
-        open_store(tmp_path).compute(KEYS[:1], fail, 1)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +209,7 @@ def test_many_small_files_become_few(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.rowfiles, "MERGE_FROM", 10)
     monkeypatch.setattr(pipeline.rowfiles, "MERGED_BYTES", 20_000)
     store = open_store(tmp_path)
-    store.compute(KEYS, compute_batch, 1)
+    fill(store, KEYS, 1)
     again = open_store(tmp_path)
     assert len(list(again.folder.glob("*.parquet"))) < 10 and list(again.folder.glob("merging")) == []
     assert again.select(KEYS).equals(expected(KEYS)) and store.select(KEYS).equals(expected(KEYS))
@@ -310,7 +218,7 @@ def test_many_small_files_become_few(tmp_path, monkeypatch):
 def test_a_mark_left_by_a_killed_merge_does_not_stop_later_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.rowfiles, "MERGE_FROM", 4)
     store = open_store(tmp_path)
-    store.compute(KEYS[:8], compute_batch, 1)
+    fill(store, KEYS[:8], 1)
     mark = store.folder / "merging"
     mark.touch()
     open_store(tmp_path)
@@ -362,6 +270,6 @@ def test_rows_of_many_files_are_selected_in_the_order_asked_for(tmp_path):
 
 def test_more_than_arrow_can_sort_at_once_is_arranged_in_pieces(tmp_path, monkeypatch):
     store = open_store(tmp_path)
-    store.compute(KEYS, compute_batch, 4)
+    fill(store, KEYS, 4)
     monkeypatch.setattr(pipeline.rowfiles, "TAKE_BYTES", 10)
     assert store.select(KEYS[::-1] + KEYS).equals(expected(KEYS[::-1] + KEYS))

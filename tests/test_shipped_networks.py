@@ -15,7 +15,7 @@ from pipeline.study import SHIPPED
 from pipeline.worlds import draw_scene, intervene, load_world
 
 WORLD = load_world("portraits")
-SCENES = [draw_scene(WORLD, 77, f"portraits-test-{index:06d}") for index in range(120)]
+SCENES = [draw_scene(WORLD, 77, f"portraits-test-{index:06d}") for index in range(60)]
 SMILE = ("smile-cnn", "smile-vit", "smile-robust", "smile-shortcut", "random")
 LOOK = ("look-cnn", "look-vit", "look-robust", "look-weak", "look-shortcut")
 READERS = ("concepts", "concepts-b")

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from pipeline.classifiers.entry import Entry
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.wrap import Classifier
 
 
 def assemble(
-    entry: Entry,
+    entry: Network,
     network: torch.nn.Module,
     heads: Mapping[str, Sequence[str]],
     *,

@@ -11,7 +11,7 @@ import torch
 from pipeline.classifiers.architecture import HUB_NAMES, create_network
 from pipeline.classifiers.assemble import assemble
 from pipeline.classifiers.description import KEY, read_description
-from pipeline.classifiers.entry import Entry
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
 from pipeline.errors import UserError
@@ -87,7 +87,7 @@ def sorted_json(value: Any) -> Any:
     return json.loads(json.dumps(value, sort_keys=True))
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """The classifier in a file of our own format."""
     path = existing_file(entry.name, entry.source)
     description = read_description(path, entry.name)

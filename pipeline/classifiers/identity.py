@@ -1,12 +1,12 @@
 """What a classifier is, apart from where its files lie and what an entry is called. Needs no torch."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from pipeline.classifiers.entry import Entry, parse_entry
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.sources import content_digest, source_file, split_entry_point
 from pipeline.digests import check_digest
+from pipeline.entry import parse_entry
 
 
 def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,12 +17,9 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     function; weights from the hub are their name (and sha256, if given). Of both only loading tells all:
     `told_by_loading`. Raises UserError for a wrong entry, a missing file or another sha256.
     """
-    parsed = parse_entry(name, entry)
-    identity = {
-        option.name: plain(getattr(parsed, option.name))
-        for option in fields(Entry)
-        if option.name not in ("name", "format", "source", "trusted", "watch") and not is_default(parsed, option)
-    }
+    parsed = parse_entry(Network, name, entry)
+    options = parsed.model_dump(mode="json", exclude_none=True, exclude={parsed.format, "trusted", "watch"})
+    identity = {option: value for option, value in options.items() if not is_default(parsed, option, value)}
     path = source_file(parsed)
     if path is None:
         return {parsed.format: parsed.source, **identity}
@@ -36,7 +33,7 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**identity, parsed.format: digest}
 
 
-def told_by_loading(entry: Entry) -> bool:
+def told_by_loading(entry: Network) -> bool:
     """Whether no file of the entry holds all weights, so that its identity also has the digest of the loaded state."""
     return entry.format == "entry_point" or (
         entry.format == "timm" and entry.checkpoint is None and entry.random_weights is None
@@ -50,18 +47,8 @@ def without_state(identity: Any) -> Any:
     return {key: without_state(value) for key, value in identity.items() if key != "state"}
 
 
-def is_default(entry: Entry, option) -> bool:
+def is_default(entry: Network, option: str, value: Any) -> bool:
     """Whether an option says nothing: it has its default, an empty mapping, or 1 as a temperature that is 1 anyway."""
-    value = getattr(entry, option.name)
-    if option.name == "temperature":
-        return value is None or (value == 1 and entry.format != "file")
-    return value == option.default or value == {}
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON gives it back: tuples as lists."""
-    if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return value
+    if option == "temperature":
+        return value == 1 and entry.format != "file"
+    return value == Network.model_fields[option].default or value == {}

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from pipeline.classifiers.entry import LOADERS, Entry, parse_entry
+from pipeline.classifiers.entry import LOADERS, Network
 from pipeline.classifiers.file import save_classifier
 from pipeline.classifiers.perturb import perturb_weights
 from pipeline.classifiers.sources import source_file
 from pipeline.classifiers.state import check_state
 from pipeline.classifiers.wrap import Classifier
 from pipeline.digests import check_digest
+from pipeline.entry import parse_entry
 
 __all__ = ["LOADERS", "load_classifier", "save_classifier"]
 
@@ -20,11 +21,11 @@ def load_classifier(
 ) -> Classifier:
     """The classifier, oracle or reader of that name, on the CPU in float32, ready to judge.
 
-    entry: as in the study, see `pipeline.classifiers.entry.Entry`. seed: decides the noise of classifier_perturbation.
+    entry: as in the study, see `classifiers.entry.Network`. seed: decides the noise of classifier_perturbation.
     identity: what it was identified as. Raises UserError for a wrong entry, a missing, altered or unsuitable file, and
     for other weights than those identified.
     """
-    parsed = parse_entry(name, entry)
+    parsed = parse_entry(Network, name, entry)
     path = source_file(parsed)
     if path is not None:
         check_digest(f"classifier '{name}'", path, parsed.sha256)
@@ -34,7 +35,7 @@ def load_classifier(
     return classifier.for_task(parsed.task) if parsed.task else classifier
 
 
-def loader(entry: Entry):
+def loader(entry: Network):
     """The function that loads the entry's format; imported only now, since some take seconds to import."""
     module, function = LOADERS[entry.format].split(":")
     return getattr(import_module(module), function)

@@ -8,7 +8,7 @@ from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.classifiers.entry import FORMATS_WITH, Entry
+from pipeline.classifiers.entry import FORMATS_WITH, Network
 from pipeline.classifiers.script import files_of
 from pipeline.digests import file_digest
 from pipeline.errors import UserError
@@ -29,7 +29,7 @@ def existing_file(name: str, path: str | Path) -> Path:
     return path
 
 
-def source_file(entry: Entry) -> Path | None:
+def source_file(entry: Network) -> Path | None:
     """The file that decides what the network is; None for pretrained weights of the hub and for fresh ones."""
     if entry.format in FORMATS_WITH["checkpoint"]:
         return None if entry.checkpoint is None else existing_file(entry.name, entry.checkpoint)
@@ -80,12 +80,12 @@ def make_importable(folder: Path) -> None:
         invalidate_caches()
 
 
-def content_digest(entry: Entry, path: Path) -> str:
+def content_digest(entry: Network, path: Path) -> str:
     """sha256 of what a source file amounts to: the file, and what an ONNX file or an entry point needs besides."""
     digest = file_digest(path)
     beside = external_weights(path) if entry.format == "onnx" else []
     if entry.format == "entry_point":
-        beside = [*files_of(path)[1:], *map(Path, entry.watch)]
+        beside = [*files_of(path)[1:], *map(Path, entry.watch or [])]
     if not beside:
         return digest
     every = [digest, *(file_digest(existing_file(entry.name, each)) for each in beside)]

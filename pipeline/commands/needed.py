@@ -10,7 +10,7 @@ from pipeline.classifiers.identity import without_state
 from pipeline.fingerprint import canonical_json
 from pipeline.rows import IDENTITY
 from pipeline.stages.identify import identity_now
-from pipeline.stages.networks import generator_identity, network_identity
+from pipeline.stages.networks import filler_identity, generator_identity, network_identity
 from pipeline.tables import KEPT
 from pipeline.workflow import stages
 from pipeline.workflow.base import Kept
@@ -49,7 +49,7 @@ def keeping() -> list[str]:
 
 def needed_by(plan: Plan) -> Iterator[Needed]:
     """What the jobs of a study look up and keep, store by store."""
-    found = {name: network_of(plan, name) for name in [*plan.networks, *plan.generators]}
+    found = {name: network_of(plan, name) for name in [*plan.networks, *plan.generators, *plan.fillers]}
     identities = {name: identity_of(plan, name, known or {}) for name, known in found.items()}
     for stage in keeping():
         columns = [[field.name, str(field.type)] for field in KEPT[stage]]
@@ -59,23 +59,26 @@ def needed_by(plan: Plan) -> Iterator[Needed]:
 
 
 def identity_of(plan: Plan, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """All that decides what a network or generator computes. known: what it is, as far as that is known."""
+    """All that decides what a network, generator or in-filler computes. known: what it is, as far as that is known."""
     if name in plan.generators:
         return generator_identity(plan.entry(name), known)
+    if name in plan.fillers:
+        return filler_identity(known)
     return network_identity(plan.entry(name), known, plan.study.seed)
 
 
 def unidentified(identity: Any) -> Any:
-    """What decides rows, of any networks and generators that are loaded alike."""
+    """What decides rows, of any networks, generators and in-fillers that are loaded alike."""
     if not isinstance(identity, Mapping):
         return identity
     loaded = "code" in identity and "method" not in identity
     blank = {key: None for key in ("network", "generator") if loaded and key in identity}
+    blank |= {"filler": None} if "filler" in identity else {}  # also its code follows from what its file says
     return {key: unidentified(value) for key, value in identity.items()} | blank
 
 
 def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
-    """What a network or generator is; None where its files are not there, as of one that is still to be trained.
+    """What a network, generator or in-filler is; None where its files are not there, as of one still to be trained.
 
     Without its state, which only loading tells.
     """

@@ -16,7 +16,7 @@ from pipeline.errors import UserError, nearest
 from pipeline.study import load_study
 from pipeline.workflow import stages
 from pipeline.workflow.plan import Plan
-from pipeline.workflow.trained import TRAINED, TRAINED_GENERATORS, trained_files
+from pipeline.workflow.trained import TRAINED, TRAINED_GENERATORS, TRAINED_INFILLS, trained_files
 
 PROFILES = Path("envs")
 
@@ -72,7 +72,7 @@ def trained_elsewhere() -> bool:
     records = SNAKEMAKE / "metadata"
     return any(
         not records.exists() or not note_path(records, str(file)).exists()
-        for folder in (TRAINED, TRAINED_GENERATORS)
+        for folder in (TRAINED, TRAINED_GENERATORS, TRAINED_INFILLS)
         for file in folder.glob("*.safetensors")
     )
 

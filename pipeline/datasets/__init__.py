@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
+from pipeline.datasets.sections import SECTIONS
 from pipeline.datasets.source import Sample, Source
 from pipeline.errors import UserError
 
@@ -25,12 +26,17 @@ def open_dataset(options: Mapping, split: str, seed: int) -> Source:
     UserError for wrong values; images are neither decoded nor rendered yet.
     """
     module, function = DATASETS[kind(options)].split(":")
-    return getattr(import_module(module), function)(options, split, seed)
+    return getattr(import_module(module), function)(complete(options), split, seed)
 
 
 def manifest(options: Mapping) -> str:
     """JSON of the files that the dataset reads, which changes when one of them does; empty for a world."""
-    return import_module(DATASETS[kind(options)].split(":")[0]).manifest(options)
+    return import_module(DATASETS[kind(options)].split(":")[0]).manifest(complete(options))
+
+
+def complete(options: Mapping) -> dict:
+    """The options with the defaults of those that are not there."""
+    return {**SECTIONS[kind(options)].model_construct().model_dump(mode="json"), **options}
 
 
 def kind(options: Mapping) -> str:

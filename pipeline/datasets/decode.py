@@ -6,9 +6,12 @@ import io
 import struct
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from pipeline.errors import UserError
 
 # Other formats that Pillow knows run external programs or are no photographs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -54,6 +57,19 @@ def decode_object_mask(data: bytes) -> np.ndarray:
     brightest = values if values.ndim == 2 else values.max(axis=2)
     white = 65535 if deep else 255
     return brightest > (white // 2 if image.mode not in ("1", "P") and brightest.max() == white else 0)
+
+
+def read_mask(where: str, path: Path) -> np.ndarray:
+    """bool (H, W) of a file that a person named in the study, as `decode_object_mask`. UserError for one that is none.
+
+    where: the key that names it.
+    """
+    try:
+        return decode_object_mask(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{where}: there is no file {path}; give the path of an image of the region.") from None
+    except (OSError, BrokenImage) as error:
+        raise UserError(f"{where}: {path} holds no mask ({error}); save it as a PNG.") from None
 
 
 def _open(data: bytes) -> Image.Image:

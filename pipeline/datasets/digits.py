@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pipeline.datasets.source import Lazily, Sample, Source, in_order
-from pipeline.datasets.splits import DEFAULT_SHARES, check_shares, check_split, split_of
+from pipeline.datasets.splits import check_shares, check_split, split_of
 from pipeline.datasets.transform import Transform, transform_image
 from pipeline.errors import UserError
 from pipeline.images import content
 
-DEFAULTS = {"size": 16, "interpolation": "bilinear", "shares": DEFAULT_SHARES}
 COLLECTIONS = ("scikit-learn",)
 BRIGHTEST = 16
 CLASSES = tuple("0123456789")
@@ -23,7 +22,6 @@ def read(options: Mapping, split: str, seed: int) -> Source:
 
     The task is `digit`. An image's id is its place in scikit-learn's list; its split is a hash of its pixels.
     """
-    options = {**DEFAULTS, **options}
     if options["digits"] not in COLLECTIONS:
         raise UserError(f'dataset.digits is "{options["digits"]}"; the only digits there are is scikit-learn.')
     check_split(split)

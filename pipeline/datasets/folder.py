@@ -22,29 +22,9 @@ from pipeline.datasets.labels import (
     task_columns,
 )
 from pipeline.datasets.source import Box, Lazily, Sample, Source, in_order, safe_id
-from pipeline.datasets.splits import DEFAULT_SHARES, check_shares, check_split, own_split, split_of
+from pipeline.datasets.splits import check_shares, check_split, own_split, split_of
 from pipeline.datasets.transform import Transform, colour, transform_boxes, transform_image, transform_mask
 from pipeline.errors import UserError
-
-DEFAULTS = {
-    "labels": "folders",
-    "task": "label",
-    "classes": None,
-    "image_column": "file",
-    "label_columns": ("label",),
-    "caption_column": None,
-    "split_column": None,
-    "splits": None,
-    "shares": DEFAULT_SHARES,
-    "unlisted": "error",
-    "boxes": None,
-    "masks": None,
-    "size": 224,
-    "resize": "shortest",
-    "crop": "center",
-    "interpolation": "bilinear",
-    "background": "white",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +45,6 @@ def read(options: Mapping, split: str, seed: int) -> Source:
     copies of a file lie in one split (each is a candidate of its own; equal `content` shows them), unless a column of
     the label table says the split. UserError for a folder or table that is missing, empty, or at odds with the other.
     """
-    options = {**DEFAULTS, **options}
     folder = _existing(Path(options["folder"]), "folder")
     plan = Transform.from_options(options)
     check_split(split)
@@ -109,7 +88,6 @@ def read(options: Mapping, split: str, seed: int) -> Source:
 
 def manifest(options: Mapping) -> str:
     """JSON that changes when any file that this dataset reads is added, removed, renamed or edited."""
-    options = {**DEFAULTS, **options}
     folder = _existing(Path(options["folder"]), "folder")
     tables = [_table_path(folder, options[name]) for name in ("labels", "boxes") if _is_table(options[name])]
     masks = [Path(options["masks"])] if options["masks"] else []

@@ -13,29 +13,13 @@ from pipeline.datasets.hints import meant
 from pipeline.datasets.hub import load_from_hub
 from pipeline.datasets.labels import encode_labels, index_labels, task_classes, task_columns
 from pipeline.datasets.source import Lazily, Sample, Source, in_order, safe_id
-from pipeline.datasets.splits import DEFAULT_SHARES, check_shares, check_split, own_split, split_of
+from pipeline.datasets.splits import check_shares, check_split, own_split, split_of
 from pipeline.datasets.transform import Transform, colour, transform_image
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-DEFAULTS = {
-    "configuration": None,
-    "revision": None,
-    "splits": None,
-    "shares": DEFAULT_SHARES,
-    "image_column": "image",
-    "id_column": None,
-    "caption_column": None,
-    "label_columns": ("label",),
-    "classes": None,
-    "size": 224,
-    "resize": "shortest",
-    "crop": "center",
-    "interpolation": "bilinear",
-    "background": "white",
-}
 FILE_KINDS = {".parquet": "parquet", ".arrow": "arrow"}
 
 
@@ -46,7 +30,6 @@ def read(options: Mapping, split: str, seed: int) -> Source:
     dataset's own where it has them; where several of ours share one, the hash of the image's bytes divides it. Class
     names come from ClassLabel columns, else from the values in all splits. UserError for what is missing or unusable.
     """
-    options = {**DEFAULTS, **options}
     name = options["huggingface"]
     plan = Transform.from_options(options)
     check_split(split)

@@ -23,14 +23,6 @@ from pipeline.datasets.transform import INTERPOLATIONS
 from pipeline.errors import UserError
 from pipeline.imagenet import class_names, class_numbers, wordnet_ids
 
-DEFAULTS = {
-    "devkit": None,
-    "classes": None,
-    "size": 256,
-    "crop_share": 0.875,
-    "interpolation": "bicubic",
-    "shares": {"test": 1.0},
-}
 TASK = "label"
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -44,7 +36,6 @@ def read(options: Mapping, split: str, seed: int) -> Source:
     The task is `label` with all 1,000 classes. An image's id is the name of its file, which is the same however the
     files are sorted. UserError for folders that are missing or hold something else.
     """
-    options = {**DEFAULTS, **options}
     folder = Path(options["imagenet"])
     check_split(split)
     shares = check_shares(options["shares"])
@@ -82,7 +73,6 @@ def manifest(options: Mapping) -> str:
 
 def image_files(options: Mapping) -> list[Path]:
     """The files that the dataset reads: the images of the chosen classes, and of the devkit what says their classes."""
-    options = {**DEFAULTS, **options}
     folder = Path(options["imagenet"])
     labels = list_images(options)
     published = any("/" not in path for path in labels)

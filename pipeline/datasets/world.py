@@ -12,7 +12,6 @@ from pipeline.errors import UserError
 from pipeline.worlds import draw_scene, load_world
 from pipeline.worlds.prior import Prior
 
-DEFAULTS = {"size": 64, "prior": None}
 SMALLEST_SIZE = 8
 LARGEST_SIZE = 1024
 
@@ -23,7 +22,6 @@ def read(options: Mapping, split: str, seed: int) -> Source:
     An image depends on world, prior, size, seed and its id alone; the split is part of the id. UserError for an unknown
     world, a size that cannot be drawn, or a prior that names what the world does not have.
     """
-    options = {**DEFAULTS, **options}
     check_split(split)
     world, size = load_world(options["world"]), options["size"]
     if not isinstance(size, int) or not SMALLEST_SIZE <= size <= LARGEST_SIZE:

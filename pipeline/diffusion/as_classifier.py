@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.entry import Network, require_classes
 from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
 from pipeline.diffusion.description import Description, published
@@ -26,7 +26,7 @@ class AtTheStart(torch.nn.Module):
         return self.network(images, torch.zeros(len(images), device=images.device))
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """The noisy classifier in a file of ours, or in an official one of the entry's preset or shape.
 
     Classes are the entry's, else those that the file tells, else for 1,000 outputs those of ImageNet. Raises UserError
@@ -47,7 +47,7 @@ def load(entry: Entry) -> Classifier:
     return assemble(entry, AtTheStart(network), heads, size=size, mean=0.5, std=0.5)
 
 
-def described(entry: Entry, path: Path, owner: str) -> Description | None:
+def described(entry: Network, path: Path, owner: str) -> Description | None:
     """What an official file is, by preset and shape; None for a file of ours, which says it."""
     if entry.preset is None and not entry.shape:
         if path.suffix == ".safetensors":

@@ -17,6 +17,7 @@ from pipeline.diffusion.blocks import (
     Embedded,
     Norm,
     ResidualBlock,
+    scale_and_shift,
     timestep_embedding,
     zeroed,
 )
@@ -57,8 +58,9 @@ class ToldBlock(ResidualBlock):
     def modulate(self, normalised: Tensor, embedding: Told) -> Tensor:
         """The normalised feature map, scaled and shifted."""
         scale, shift = embedding.timing[self.place].type(normalised.dtype)[:, :, None, None].chunk(2, dim=1)
-        timed = torch.addcmul(shift, normalised, 1 + scale)
-        return timed * (1 + embedding.scale[self.place].type(normalised.dtype)[:, :, None, None])
+        return scale_and_shift(normalised, scale, shift) * (
+            1 + embedding.scale[self.place].type(normalised.dtype)[:, :, None, None]
+        )
 
 
 class PlainBlock(nn.Module):
@@ -193,16 +195,13 @@ def conditioned(
 
 @torch.no_grad()
 def encode(network: DiffusionAutoencoder, images: Tensor, schedule: Schedule, predicts: str = "noise") -> Codes:
-    """Codes of images (N, C, H, W) in [-1, 1]: two networks once, and the U-Net once for each step of the schedule.
+    """Codes of images (N, C, H, W) in [-1, 1]: the encoder once, and the U-Net once for each step of the schedule.
 
-    The noise is what DDIM backwards leads to (Preechakul et al. 2022): at the last step the image is taken
-    to be gone, and the noise predicted there is the code. schedule: at a whole stride, see `respaced_by_stride`.
+    The noise is what DDIM backwards leads to, see `encode_ddim`. schedule: at a whole stride, see `respaced_by_stride`.
     """
     semantic = network.encoder(images)
     denoiser = conditioned(network, semantic, schedule, predicts)
-    last = len(schedule) - 1
-    noised = encode_ddim(denoiser, images, first=last, clip=True)
-    return Codes(semantic, denoiser(noised, last, clip=True).noise)
+    return Codes(semantic, encode_ddim(denoiser, images, clip=True))
 
 
 @torch.no_grad()

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.diffusion.shape import whole
 from pipeline.errors import UserError
+from pipeline.unet_shape import whole
 
 ATTENTION = 16  # side of the feature maps with attention in the published networks
 

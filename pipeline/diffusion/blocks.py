@@ -62,7 +62,7 @@ class ResidualBlock(nn.Module):
     def modulate(self, normalised: Tensor, embedding: Tensor) -> Tensor:
         """What the embedding makes of the normalised feature map."""
         scale, shift = self.emb_layers(embedding).type(normalised.dtype)[:, :, None, None].chunk(2, dim=1)
-        return torch.addcmul(shift, normalised, 1 + scale)
+        return scale_and_shift(normalised, scale, shift)
 
 
 class AttentionBlock(nn.Module):
@@ -117,13 +117,19 @@ class Embedded(nn.Sequential):
 def attend(qkv: Tensor, heads: int, order: str) -> Tensor:
     """Attention (N, C, L) from queries, keys and values (N, 3C, L)."""
     batch, width, length = qkv.shape
-    channels = width // 3 // heads
-    if order == "legacy":
-        query, key, value = qkv.view(batch, heads, 3, channels, length).transpose(3, 4).unbind(2)
-    else:
-        query, key, value = qkv.view(batch, 3, heads, channels, length).transpose(3, 4).unbind(1)
-    attended = functional.scaled_dot_product_attention(query, key, value)
+    channels, part = width // 3 // heads, 2 if order == "legacy" else 1
+    split = qkv.view(batch, *((heads, 3) if order == "legacy" else (3, heads)), channels, length)
+    together = split.transpose(3, 4).contiguous()  # the products are up to three times slower on a transposed view
+    attended = functional.scaled_dot_product_attention(*together.unbind(part))
     return attended.transpose(2, 3).reshape(batch, -1, length)
+
+
+def scale_and_shift(inputs: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """inputs (N, C, H, W) times 1 + scale, plus shift (N, C, 1, 1).
+
+    Added in place, one array fewer is written; as one `addcmul` over the broadcast shift it is slower on small maps.
+    """
+    return (inputs * (1 + scale)).add_(shift)
 
 
 def zeroed(module: nn.Module) -> nn.Module:

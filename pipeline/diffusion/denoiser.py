@@ -10,6 +10,7 @@ from pipeline.diffusion.schedule import Schedule
 from pipeline.errors import UserError, nearest
 
 PREDICTIONS = ("noise", "velocity")
+VARIANCES = ("small", "large")
 
 
 class Prediction(NamedTuple):
@@ -39,16 +40,21 @@ class Denoiser:
     network: takes images (N, C, H, W) at timesteps (N,) of the full schedule; gives C channels, or 2 C where it learned
         the variance too. predicts: "noise" (epsilon, the published networks), or "velocity" sqrt(abar) noise -
         sqrt(1 - abar) x0 (Salimans & Ho 2022), which stays well-conditioned where an image is almost all noise.
+    variance: of a step backwards, where the network did not learn it: "small", that of the posterior, or "large", beta,
+        the default of guided diffusion.
     """
 
     network: nn.Module
     schedule: Schedule
     predicts: str = "noise"
+    variance: str = "small"
 
     def __post_init__(self) -> None:
         if self.predicts not in PREDICTIONS:
             close = nearest(str(self.predicts), PREDICTIONS) or "noise"
             raise UserError(f"a diffusion model predicts {self.predicts!r}; use {close} ({', '.join(PREDICTIONS)})")
+        if self.variance not in VARIANCES:
+            raise UserError(f"the variance of a diffusion model is {self.variance!r}; use {' or '.join(VARIANCES)}")
 
     def __call__(self, noised: Tensor, step: int, *, clip: bool = False, classes: Tensor | None = None) -> Prediction:
         """Predict from images (N, C, H, W) of a step. clip: keep x0-hat in [-1, 1], and what follows from it."""
@@ -66,4 +72,4 @@ class Denoiser:
             clean = clean.clamp(-1, 1)
             noise = self.schedule.noise(noised, clean, step)
         mean = self.schedule.posterior_mean(clean, noised, step)
-        return Prediction(noise, clean, mean, self.schedule.log_variance(fraction, step))
+        return Prediction(noise, clean, mean, self.schedule.log_variance(fraction, step, self.variance))

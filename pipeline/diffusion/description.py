@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.diffusion.shape import SHAPES, Shape
 from pipeline.errors import UserError, listed, nearest
+from pipeline.unet_shape import GeneratorShape, Shape
 
 KEY = "diffusion"
 FIELDS = ("kind", "shape", "schedule", "predicts", "classes", "metadata")
@@ -19,7 +19,8 @@ class Description:
     """What a file of weights is; the fields are those of its header.
 
     kind: "unet" for a diffusion model, or "noisy-classifier". schedule: {"name": ..., "steps": ...} of its training.
-    predicts: see Denoiser. classes: names of the classes of a noisy classifier, where they are known.
+    predicts: see Denoiser. classes: names of the classes of a noisy classifier, where they are known. variance: see
+    Denoiser; not in the header, files of ours have it small.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Description:
     schedule: Mapping[str, Any]
     predicts: str = "noise"
     classes: Sequence[str] | None = None
+    variance: str = "small"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -34,7 +36,6 @@ class Description:
             raise UserError(f"there is no kind of diffusion model {self.kind!r}; use {close} ({', '.join(KINDS)})")
 
 
-PRESETS = tuple(SHAPES)
 REQUIRED = {"size", "channels", "multipliers"}
 LINEAR, COSINE = {"name": "linear", "steps": 1000}, {"name": "cosine", "steps": 1000}
 SCHEDULES = {
@@ -45,11 +46,14 @@ SCHEDULES = {
 """Of the published networks that were not trained on 1,000 linear steps."""
 
 
-def published(preset: str | None, changed: Mapping[str, Any]) -> Description:
+def published(preset: str | None, shape: GeneratorShape | None) -> Description:
     """What the published network of that name is, with some fields of its shape changed; or a shape without a name.
+
+    A variance that was not learned is large, as guided diffusion has it where nothing else is said.
 
     Raises UserError for a name that there is not, and for a shape that is incomplete or cannot be.
     """
+    changed = shape.model_dump(exclude_none=True) if shape else {}
     if preset is None and not changed.keys() >= REQUIRED:
         raise UserError(
             "weights alone do not say what they are of; add `preset: imagenet-256` or the name of another published"
@@ -57,7 +61,7 @@ def published(preset: str | None, changed: Mapping[str, Any]) -> Description:
         )
     options = {**({} if preset is None else {"preset": preset}), **changed}
     kind = "noisy-classifier" if preset is not None and preset.endswith("-classifier") else "unet"
-    return Description(kind, Shape.from_options(options), SCHEDULES.get(preset, LINEAR))
+    return Description(kind, Shape.from_options(options), SCHEDULES.get(preset, LINEAR), variance="large")
 
 
 def read_description(path: Path, owner: str) -> Description:

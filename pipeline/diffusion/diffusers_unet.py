@@ -4,16 +4,16 @@ Names are mapped block by block. Queries, keys and values are three layers in di
 laid out head by head ("legacy") in all official checkpoints but one: a plain split of those gives images of garbage.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from pipeline.diffusion.blocks import GROUPS
-from pipeline.diffusion.shape import Shape, whole
 from pipeline.diffusion.unet import UNet
 from pipeline.errors import UserError
+from pipeline.unet_shape import Shape, whole
 
 if TYPE_CHECKING:
     from diffusers import UNet2DModel
@@ -34,12 +34,32 @@ ENDS = {
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
 }
+CONVERTIBLE = {
+    "resnet_time_scale_shift": ("scale_shift",),
+    "downsample_type": ("resnet",),
+    "upsample_type": ("resnet",),
+    "attn_norm_num_groups": (GROUPS,),
+    "norm_num_groups": (GROUPS,),
+    "norm_eps": (1e-5,),
+    "act_fn": ("silu", "swish"),
+    "time_embedding_type": ("positional",),
+    "flip_sin_to_cos": (True,),
+    "freq_shift": (0,),
+    "class_embed_type": (None,),
+    "center_input_sample": (False,),
+    "mid_block_type": ("UNetMidBlock2D",),
+    "mid_block_scale_factor": (1,),
+    "add_attention": (True,),
+}
+"""What the configuration of a UNet2DModel has to say for our U-Net to compute the same."""
+UPWARDS = {"ResnetDownsampleBlock2D": "ResnetUpsampleBlock2D", "AttnDownBlock2D": "AttnUpBlock2D"}
 
 
 def to_diffusers(network: UNet) -> "UNet2DModel":
     """The network as a UNet2DModel, to be called as model(images, timesteps[, class_labels]).sample.
 
-    Raises UserError for the 512 pixel network: UNet2DModel derives its time embedding from the first level.
+    Raises UserError for what its files cannot say: the 512 pixel network, since UNet2DModel derives the time embedding
+    from the first level, and a fixed number of heads at levels of several widths, such as those of 128 pixels.
     """
     shape = network.shape
     model = build_model(shape)
@@ -51,43 +71,91 @@ def from_diffusers(model: "UNet2DModel", order: str = "legacy") -> UNet:
     """A UNet2DModel that `to_diffusers` or diffusers' own scripts made, as a U-Net with the official names.
 
     order: how the attention of the result is laid out; it computes the same either way.
-    Raises UserError for a model of another kind, such as one without learned resampling.
+    Raises UserError for every model that computes anything else than ours can, with the value that would do.
     """
     config = model.config
-    wanted = {"resnet_time_scale_shift": "scale_shift", "downsample_type": "resnet", "attn_norm_num_groups": GROUPS}
-    for key, value in wanted.items():
-        if config.get(key) != value:
-            raise UserError(f"{key} of the diffusers model is {config.get(key)!r}; only those with {value!r} convert")
+    check_config(config)
     widths, side = list(config["block_out_channels"]), config["sample_size"]
     attention = tuple(
         side // 2**level for level, kind in enumerate(config["down_block_types"]) if kind.startswith("Attn")
     )
-    attentions = [module for name, module in model.named_modules() if name.endswith("attentions.0")]
-    width = config["attention_head_dim"]
-    constant = any(module.heads != max(1, module.to_q.in_features // width) for module in attentions)
+    head_channels = config["attention_head_dim"]
     shape = Shape(
         side,
         widths[0],
         tuple(width / widths[0] for width in widths),
         blocks=config["layers_per_block"],
         attention=attention,
-        head_channels=None if constant else width,
-        heads=attentions[0].heads if constant else None,
+        head_channels=head_channels,
+        heads=1 if head_channels is None else None,
         classes=config["num_class_embeds"],
         dropout=config["dropout"],
         in_channels=config["in_channels"],
         out_channels=config["out_channels"],
         order=order,
     )
+    check_heads(model, shape)
     network = UNet(shape)
     network.load_state_dict(restored(model.state_dict(), network))
     return network.eval()
 
 
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raises UserError for a configuration of UNet2DModel that is not that of a network of guided diffusion."""
+    for key, values in CONVERTIBLE.items():
+        if config[key] not in values:
+            only = " or ".join(repr(value) for value in values)
+            raise UserError(f"{key} of the diffusers model is {config[key]!r}; only those with {only} convert")
+    if not isinstance(config["sample_size"], int):
+        raise UserError(
+            f"sample_size of the diffusers model is {config['sample_size']!r}; only those with one whole number"
+            " convert, such as 256: it says which of its feature maps have attention"
+        )
+    embedded = 4 * config["block_out_channels"][0]
+    if config["time_embedding_dim"] not in (None, embedded):
+        raise UserError(
+            f"time_embedding_dim of the diffusers model is {config['time_embedding_dim']!r}; only those with {embedded}"
+            " convert, four times the first of block_out_channels"
+        )
+    down, up = list(config["down_block_types"]), list(config["up_block_types"])
+    if not set(down) <= set(UPWARDS) or up != [UPWARDS[kind] for kind in reversed(down)]:
+        raise UserError(
+            f"the blocks of the diffusers model are {', '.join(down)} and up again {', '.join(up)}; only those with"
+            " ResnetDownsampleBlock2D or AttnDownBlock2D at each level, and the same of Up on the way back, convert"
+        )
+
+
+def check_heads(model: "UNet2DModel", shape: Shape) -> None:
+    """Raises UserError if the attention of the model does not have the heads that its shape tells."""
+    for name, module in model.named_modules():
+        if hasattr(module, "to_q"):
+            width, inner = module.to_q.in_features, module.to_q.out_features
+            if inner != width or module.heads != shape.heads_at(width):
+                raise UserError(
+                    f"{name} of the diffusers model makes of {width} channels {module.heads} heads with {inner} in all;"
+                    " only those convert whose heads have attention_head_dim channels each, and together all"
+                )
+
+
+def head_width(shape: Shape) -> int | None:
+    """The channels of every attention head; None for one head everywhere. UserError if it takes more to tell."""
+    widths = whole(shape.multipliers, shape.channels)
+    sides = [shape.size // 2**level for level in range(len(widths))]
+    attending = {width for width, side in zip(widths, sides, strict=True) if side in shape.attention} | {widths[-1]}
+    head_widths = sorted({width // shape.heads_at(width) for width in attending})
+    if len(head_widths) == 1:
+        return head_widths[0]
+    if all(shape.heads_at(width) == 1 for width in attending):
+        return None
+    raise UserError(
+        f"the attention heads have {' and '.join(map(str, head_widths))} channels at different levels, and UNet2DModel"
+        " keeps one number for all in its files: use the network as it is"
+    )
+
+
 def build_model(shape: Shape) -> "UNet2DModel":
     """A UNet2DModel of that shape with fresh weights."""
     from diffusers import UNet2DModel
-    from diffusers.models.attention_processor import Attention
 
     widths = whole(shape.multipliers, shape.channels)
     if widths[0] != shape.channels:
@@ -98,7 +166,7 @@ def build_model(shape: Shape) -> "UNet2DModel":
     sides = [shape.size // 2**level for level in range(len(widths))]
     down = ["AttnDownBlock2D" if side in shape.attention else "ResnetDownsampleBlock2D" for side in sides]
     up = ["AttnUpBlock2D" if side in shape.attention else "ResnetUpsampleBlock2D" for side in reversed(sides)]
-    model = UNet2DModel(
+    return UNet2DModel(
         sample_size=shape.size,
         in_channels=shape.in_channels,
         out_channels=shape.out_channels,
@@ -106,7 +174,7 @@ def build_model(shape: Shape) -> "UNet2DModel":
         layers_per_block=shape.blocks,
         down_block_types=down,
         up_block_types=up,
-        attention_head_dim=shape.head_channels or widths[0],
+        attention_head_dim=head_width(shape),
         attn_norm_num_groups=GROUPS,
         norm_num_groups=GROUPS,
         norm_eps=1e-5,
@@ -118,11 +186,6 @@ def build_model(shape: Shape) -> "UNet2DModel":
         flip_sin_to_cos=True,
         freq_shift=0,
     )
-    for module in model.modules():
-        if isinstance(module, Attention):
-            module.heads = shape.heads_at(module.to_q.in_features)
-            module.scale = (module.to_q.in_features // module.heads) ** -0.5
-    return model
 
 
 def block_names(shape: Shape) -> Iterator[tuple[str, str, str]]:

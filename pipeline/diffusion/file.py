@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from pipeline.diffusion.description import KEY, Description, read_description
-from pipeline.diffusion.entry import Entry
+from pipeline.diffusion.entry import Generator
 from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
 from pipeline.files import appearing
@@ -74,7 +74,7 @@ def load_model(path: Path, owner: str, description: Description | None = None) -
     return network.requires_grad_(False).eval(), description
 
 
-def load(entry: Entry) -> tuple[nn.Module, Description]:
+def load(entry: Generator) -> tuple[nn.Module, Description]:
     """The network of an entry that is a file of ours, or an official checkpoint, with what it is."""
     described = entry.described() if entry.format == "checkpoint" else None
     return load_model(Path(entry.source).expanduser(), entry.owner, described)

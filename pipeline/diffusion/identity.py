@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.diffusion.entry import OPTIONS, existing_files, parse_entry
+from pipeline.diffusion.entry import Generator, existing_files
 from pipeline.digests import check_digest, file_digest
+from pipeline.entry import parse_entry
 
 
 def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     A preset and the same shape written out are the same network. Raises UserError for a wrong entry, a missing file or
     another sha256.
     """
-    parsed = parse_entry(name, entry)
+    parsed = parse_entry(Generator, name, entry)
     files = existing_files(parsed)
     check_digest(parsed.owner, files[0], parsed.sha256)
     digests = [f"sha256:{file_digest(path)}" for path in files]
@@ -25,9 +26,9 @@ def identify(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
             "shape": described.shape.to_options(),
             "schedule": dict(described.schedule),
             "predicts": described.predicts,
+            "variance": described.variance,
             "classes": None if described.classes is None else list(described.classes),
         }
     else:
-        given = {option: getattr(parsed, option) for option in OPTIONS if option not in ("sha256", "shape")}
-        identity |= {option: value for option, value in given.items() if value is not None}
+        identity |= parsed.model_dump(mode="json", exclude_none=True, exclude={parsed.format, "sha256"})
     return identity

@@ -5,11 +5,12 @@ from importlib import import_module
 from typing import Any
 
 from pipeline.diffusion.denoiser import Denoiser
-from pipeline.diffusion.entry import LOADERS, existing_files, parse_entry
+from pipeline.diffusion.entry import LOADERS, Generator, existing_files
 from pipeline.diffusion.roles import check_kind
 from pipeline.diffusion.schedule import full_schedule
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.digests import check_digest
+from pipeline.entry import parse_entry
 from pipeline.errors import UserError
 
 CHANNELS = 3  # of the images of every study
@@ -18,11 +19,11 @@ CHANNELS = 3  # of the images of every study
 def load_generator(name: str, entry: Mapping[str, Any], kind: str | None = None) -> Denoiser | NoisyClassifier:
     """The generator of that name, frozen, on the CPU in float32: a Denoiser on its full schedule, or a NoisyClassifier.
 
-    entry: as in the study, see `pipeline.diffusion.entry.Entry`. kind: "unet" or "noisy-classifier", if only one will
+    entry: as in the study, see `diffusion.entry.Generator`. kind: "unet" or "noisy-classifier", if only one will
     do. The side of its images is `shape.size` of its network. Raises UserError for a wrong entry, a missing, altered or
     unsuitable file, and for a generator of another kind.
     """
-    parsed = parse_entry(name, entry)
+    parsed = parse_entry(Generator, name, entry)
     check_digest(parsed.owner, existing_files(parsed)[0], parsed.sha256)
     module, function = LOADERS[parsed.format].split(":")
     network, description = getattr(import_module(module), function)(parsed)
@@ -36,4 +37,4 @@ def load_generator(name: str, entry: Mapping[str, Any], kind: str | None = None)
     if description.kind == "noisy-classifier":
         network.classes = description.classes and tuple(description.classes)
         return network
-    return Denoiser(network, full_schedule(**description.schedule), description.predicts)
+    return Denoiser(network, full_schedule(**description.schedule), description.predicts, description.variance)

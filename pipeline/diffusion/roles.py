@@ -1,7 +1,7 @@
 """What a generator must be for its part in a method: what walks, or what guides the walk. Needs no torch."""
 
-from pipeline.diffusion.shape import Shape
 from pipeline.errors import UserError
+from pipeline.unet_shape import Shape
 
 KINDS = {"unet": "a diffusion model", "noisy-classifier": "a classifier of noised images"}
 

@@ -7,6 +7,7 @@ returns images (N, C, H, W) of one step before 0, in [-1, 1] up to errors of the
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,13 +112,16 @@ def encode_ddim(
 ) -> Tensor:
     """Walk up from clean images (N, C, H, W) to step `first` along the predicted noise: DDIM the other way round.
 
-    At each step the model is asked at that step's timestep, as the diffusion autoencoder does; the result, given to
-    `sample_ddim` with the same `first`, comes back to the images up to the error of the discretisation.
+    At each step the model is asked at that step's timestep, as the diffusion autoencoder does (Preechakul et al. 2022).
+    By default it is asked once for every step of the schedule: beyond the last the image is taken to be gone (abar 0),
+    so that the result is the noise predicted there. Given to `sample_ddim` with the same `first`, the result comes back
+    to the images up to the error of the discretisation.
     """
-    schedule = denoiser.schedule
-    for step in range(0, last_step(denoiser, first)):
+    steps = len(denoiser.schedule) if first is None else last_step(denoiser, first)
+    signal = np.append(denoiser.schedule.signal, 0.0)
+    for step in range(steps):
         predicted = denoiser(images, step, clip=clip, classes=classes)
-        after = float(schedule.signal[step + 1])
+        after = float(signal[step + 1])
         images = after**0.5 * predicted.clean + (1 - after) ** 0.5 * predicted.noise
         progress(1)
     return images

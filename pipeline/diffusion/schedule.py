@@ -7,6 +7,7 @@ within the (respaced) schedule, 0 the cleanest; networks are told the timesteps 
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, repeat
 
 import numpy as np
 import torch
@@ -81,11 +82,14 @@ class Schedule:
         of_noised = (1 - before) * math.sqrt(1 - beta) / (1 - kept)
         return of_clean * clean + of_noised * noised
 
-    def log_variance(self, fraction: Tensor | None, step: int) -> Tensor | float:
-        """Log variance of a step backwards; fraction: in [-1, 1], where a network learned it lies in its range."""
+    def log_variance(self, fraction: Tensor | None, step: int, fixed: str = "small") -> Tensor | float:
+        """Log variance of a step backwards; fraction: in [-1, 1], where a network learned it lies in its range.
+
+        fixed: of a network that did not learn it, "small" (posterior) or "large" (beta, but at step 0 as small).
+        """
         smallest, largest = (float(bound[step]) for bound in self.log_variance_range)
         if fraction is None:
-            return smallest
+            return largest if fixed == "large" and step > 0 else smallest
         share = (fraction + 1) / 2
         return share * largest + (1 - share) * smallest
 
@@ -106,11 +110,15 @@ def full_schedule(name: str = "linear", steps: int = 1000) -> Schedule:
 
 
 def respaced(schedule: Schedule, steps: int) -> Schedule:
-    """A schedule of fewer steps, evenly spread from the first to the last (as guided diffusion spaces "200")."""
+    """A schedule of fewer steps, evenly spread from the first to the last (as guided diffusion spaces "200").
+
+    The stride is added up step by step and each sum rounded. Its errors decide where a sum lies half-way: of 21 steps
+    of 1000 the middle one is 499, where 10 * 49.95 would give 500.
+    """
     check_steps(schedule, steps)
     stride = (len(schedule) - 1) / (steps - 1) if steps > 1 else 1.0
-    kept = np.array([round(index * stride) for index in range(steps)])
-    return subset(schedule, kept)
+    sums = accumulate(repeat(stride, steps - 1), initial=0.0)
+    return subset(schedule, np.array([round(place) for place in sums]))
 
 
 def respaced_by_stride(schedule: Schedule, steps: int) -> Schedule:

@@ -114,7 +114,7 @@ def train_denoiser(
     number.
     """
     loss = partial(denoising_loss, recipe=progress.recipe)
-    return follow_recipe(progress, images, schedule, classes, loss, after_step)
+    return follow_recipe(progress, images, on_noised(loss, schedule, classes), after_step)
 
 
 def train_guide(
@@ -126,7 +126,7 @@ def train_guide(
     after_step: AfterStep = lambda progress, loss: None,
 ) -> dict[str, Tensor]:
     """Train a classifier of noised images (Dhariwal & Nichol 2021, section 4) as `train_denoiser` trains a denoiser."""
-    return follow_recipe(progress, images, schedule, classes, guiding_loss, after_step)
+    return follow_recipe(progress, images, on_noised(guiding_loss, schedule, classes), after_step)
 
 
 def train_autoencoder(
@@ -138,21 +138,30 @@ def train_autoencoder(
 ) -> dict[str, Tensor]:
     """Train a diffusion autoencoder (Preechakul et al. 2022): encoder and U-Net together, by the U-Net's loss alone."""
     loss = partial(autoencoding_loss, recipe=progress.recipe)
-    return follow_recipe(progress, images, schedule, None, loss, after_step)
+    return follow_recipe(progress, images, on_noised(loss, schedule), after_step)
 
 
-def follow_recipe(
-    progress: Progress,
-    images: Tensor,
-    schedule: Schedule,
-    classes: Tensor | None,
-    loss_of: Callable[..., Tensor],
-    after_step: AfterStep,
-) -> dict[str, Tensor]:
-    """The steps of a training; returns the averaged weights.
+LossOf = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+"""Takes the network, clean images in [-1, 1], which of the training images they are, and what else is drawn from."""
 
-    loss_of: takes network, clean images in [-1, 1], noise, steps (N,) of the schedule, the schedule, and classes.
+
+def on_noised(loss_of: Callable[..., Tensor], schedule: Schedule, classes: Tensor | None = None) -> LossOf:
+    """A loss on images that get noise of their own at a step of their own.
+
+    loss_of: takes network, clean images, noise, steps (N,) of the schedule, the schedule, and classes (N,).
     """
+
+    def loss(network: nn.Module, clean: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+        steps = spread_steps(len(rows), len(schedule), generator)
+        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+        chosen = None if classes is None else classes[rows].to(clean.device)
+        return loss_of(network, clean, noise, steps, schedule, classes=chosen)
+
+    return loss
+
+
+def follow_recipe(progress: Progress, images: Tensor, loss_of: LossOf, after_step: AfterStep) -> dict[str, Tensor]:
+    """The steps of a training; returns the averaged weights. images: uint8 (N, C, H, W)."""
     recipe, network = progress.recipe, progress.network
     device = next(network.parameters()).device
     network.train()
@@ -165,10 +174,7 @@ def follow_recipe(
         if recipe.flips:
             mirrored = torch.rand(len(rows), generator=generator) < 0.5
             clean = torch.where(mirrored.to(device).view(-1, 1, 1, 1), clean.flip(3), clean)
-        steps = spread_steps(len(rows), len(schedule), generator)
-        noise = torch.randn(clean.shape, generator=generator).to(device)
-        chosen = None if classes is None else classes[rows].to(device)
-        loss = loss_of(network, clean, noise, steps, schedule, classes=chosen)
+        loss = loss_of(network, clean, rows, generator)
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss of step {progress.step} is {loss.item()}; set a lower learning_rate than"

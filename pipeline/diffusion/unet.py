@@ -17,9 +17,9 @@ from pipeline.diffusion.blocks import (
     timestep_embedding,
     zeroed,
 )
-from pipeline.diffusion.shape import Shape, whole
 from pipeline.diffusion.topology import Levels
 from pipeline.errors import UserError, nearest
+from pipeline.unet_shape import Shape, whole
 
 
 class Encoder(nn.Module):

@@ -55,7 +55,7 @@ def explain(
     denoiser: Denoiser,
     noise: Noise,
     perceptual: Perceptual | None = None,
-    immutable: Tensor | None = None,
+    region: Tensor | None = None,
     batch_size: int | BatchSize = 8,
     progress: Callable[[int], object] = lambda images: None,
     steps: int = 100,
@@ -70,8 +70,8 @@ def explain(
     images: (N, 3, H, W) in [0, 1] at the denoiser's size; targets: (N,) classes; noise: a row for each image.
     denoiser: on its full schedule, weights frozen. classifier: published for robust ones alone, since nothing here
     smooths the gradient of an ordinary one. perceptual: a distance between images, LPIPS as published, that keeps to
-    the original together with the mean squared one; None for none. immutable: (N, 1, H, W) bool, True for pixels that
-    have to stay as they are; None for none.
+    the original together with the mean squared one; None for none. region: (N, H, W) bool, True for pixels that may
+    change; None for all.
     steps, skip: of the walk, see `Walk`. The weights: of the loss above; published are sums over a batch but its mean
     squared distance, which makes the balance depend on the batch size; here all are of one image. They are for 256
     pixels: a mean over fewer pixels pulls at each of them harder, so that at 64 pixels range_weight and l2_weight need
@@ -93,7 +93,7 @@ def explain(
         batch_size=batch_size,
         device=classifier.mean.device,
         progress=progress,
-        immutable=immutable,
+        region=region,
     )
 
 

@@ -34,7 +34,7 @@ def explain(
     denoiser: Denoiser,
     noise: Noise,
     guide: NoisyClassifier,
-    immutable: Tensor | None = None,
+    region: Tensor | None = None,
     batch_size: int | BatchSize = 8,
     progress: Callable[[int], object] = lambda images: None,
     steps: int = 250,
@@ -48,8 +48,8 @@ def explain(
     classifier: only names the classes and the device; whether it agrees with the guide is for a metric to say, and it
     may be a black box. images: (N, 3, H, W) in [0, 1] at the size of denoiser and guide; targets: (N,) classes; noise:
     a row for each image. denoiser: on its full schedule. guide: takes images in [-1, 1] and timesteps, weights frozen,
-    with the classes of the classifier in their order. immutable: (N, 1, H, W) bool, True for pixels that have to stay
-    as they are; None for none.
+    with the classes of the classifier in their order. region: (N, H, W) bool, True for pixels that may change;
+    None for all.
     steps, skip: of the walk, see `Walk`; 250 steps as published, which begins with pure noise (the skip is ours).
     scale: of the gradient; published are 1 to 4 for class-conditional denoisers, 10 for the unconditional one of 256
     pixels. sampler: "ancestral" or "ddim". clip: whether x0-hat is kept in [-1, 1] before it is guided, as published.
@@ -76,7 +76,7 @@ def explain(
         batch_size=batch_size,
         device=classifier.mean.device,
         progress=progress,
-        immutable=immutable,
+        region=region,
     )
 
 

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from pipeline.classifiers.wrap import Classifier, log_odds, require_gradients
-from pipeline.device import BatchSize, in_batches
+from pipeline.device import BatchSize
 from pipeline.diffusion.denoiser import Denoiser, Prediction
 from pipeline.diffusion.samplers import noised_start, sample_ancestral
 from pipeline.diffusion.schedule import respaced
 from pipeline.errors import UserError
-from pipeline.explain.counterfactuals import Counterfactuals, image_by_image
+from pipeline.explain.counterfactuals import Counterfactuals
 from pipeline.explain.masking import check_word
+from pipeline.explain.scales import check_scales, first_that_flips
 from pipeline.noise import Noise
 
 PURPOSE = "dime"
@@ -98,35 +99,17 @@ def explain(
     denoiser = replace(denoiser, schedule=respaced(denoiser.schedule, steps))
     if not 1 <= start <= steps:
         raise UserError(f"dime: start is {start} of {steps} steps; use 1 to {steps}, such as {max(1, steps * 3 // 10)}")
-    if not scales or not all(scale > 0 for scale in scales):
-        raise UserError(f"dime: scales is {list(scales)}; give numbers above 0, such as [8, 10, 15]")
-
-    batches = {"batch_size": batch_size, "device": classifier.mean.device}
-    made, counts = images.clone(), torch.zeros(3, len(images), dtype=torch.int64)
-    waiting = torch.arange(len(images))
-    for attempt, scale in enumerate(scales, start=1):
-        if not len(waiting):
-            break
-        chosen, wanted = waiting.to(images.device), targets[waiting.to(targets.device)]
-        tried = image_by_image(
-            partial(walk_down, classifier, denoiser, scale, options),
-            images[chosen],
-            wanted,
-            noise.select(waiting.tolist()),
-            **batches,
-        )
-        made[chosen] = tried.images
-        counts[:, waiting] += torch.stack(
-            [tried.classifier_evaluations, tried.denoiser_evaluations, tried.denoiser_gradients]
-        )
-        if attempt == len(scales):
-            break
-        flipped = in_batches(partial(decided, classifier), tried.images, **batches).cpu() == wanted.cpu()
-        counts[0, waiting] += 1
-        progress(int(flipped.sum()))
-        waiting = waiting[~flipped]
-    progress(len(waiting))
-    return Counterfactuals(made, *counts)
+    check_scales(PURPOSE, scales)
+    return first_that_flips(
+        lambda scale: partial(walk_down, classifier, denoiser, scale, options),
+        classifier,
+        images,
+        targets,
+        noise,
+        scales,
+        batch_size=batch_size,
+        progress=progress,
+    )
 
 
 @torch.no_grad()
@@ -185,9 +168,3 @@ def distance_slope(change: Tensor, options: Options) -> Tensor:
     """The gradient (N, 3, H, W) of the weighted distances, by the change from the original; 0 where there is none."""
     lengths = torch.linalg.vector_norm(change, dim=1, keepdim=True).clamp(min=1e-12)
     return options.l1_weight * change.sign() + options.l2_weight * change / lengths
-
-
-@torch.no_grad()
-def decided(classifier: Classifier, images: Tensor) -> Tensor:
-    """The class (N,) that the classifier decides for."""
-    return classifier(images).argmax(1)

@@ -28,7 +28,9 @@ def disc_masks(
 ) -> tuple[torch.Tensor, int]:
     """1 - disc (N, h, w) at the grid for each image, and how many evaluations of the classifier each has cost.
 
-    otherwise: (N, h, w) for images that no disc is large enough for.
+    otherwise: (N, h, w) for images that no disc is large enough for. The official code measures what deleting all takes
+    away by its largest disc, which then is always large enough, even where deleting it adds evidence; and it takes the
+    disc at single pixels of the mask's grid, rounded to 8 bits, where a cell has its mean here.
     """
     height, width = images.shape[-2:]
     discs = keeping_all_but_discs(height, width).to(images)
@@ -62,7 +64,8 @@ def probability(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def keeping_all_but_discs(height: int, width: int) -> torch.Tensor:
     """Masks (35, H, W) in [0, 1]: 0 in a centred disc of each radius, with soft edges; the first keeps everything.
 
-    On an oblong image they are ellipses.
+    On an oblong image they are ellipses. Those of the official code are centred on a pixel, half a pixel below and
+    right of the middle, so that its first, of radius 0, is that pixel.
     """
     rows = (torch.arange(height) + 0.5) / height - 0.5
     columns = (torch.arange(width) + 0.5) / width - 0.5

@@ -93,7 +93,7 @@ def explain(
     denoiser: Denoiser,
     noise: Noise,
     helper: Classifier | None = None,
-    immutable: Tensor | None = None,
+    region: Tensor | None = None,
     batch_size: int | BatchSize = 8,
     progress: Callable[[int], object] = lambda images: None,
     steps: int = 200,
@@ -114,8 +114,8 @@ def explain(
 
     images: (N, 3, H, W) in [0, 1] at the denoiser's size; targets: (N,) classes; noise: a row for each image.
     denoiser: on its full schedule, weights frozen. helper: a robust classifier of the same classes, whose gradient is
-    projected onto a cone around the classifier's; None for no cone. immutable: (N, 1, H, W) bool, True for pixels that
-    have to stay as they are; None for none.
+    projected onto a cone around the classifier's; None for no cone. region: (N, H, W) bool, True for pixels that may
+    change; None for all.
     steps, skip: of the walk, see `Walk`. output: "clean" (x0-hat of the last step, as DVCE) or "sample" (as Vaeth);
     either is clamped to [0, 1]. The other options: see `Options`.
 
@@ -150,7 +150,7 @@ def explain(
         batch_size=batch_size,
         device=classifier.mean.device,
         progress=progress,
-        immutable=immutable,
+        region=region,
     )
 
 
@@ -162,7 +162,7 @@ def explain_as_vaeth(
     denoiser: Denoiser,
     noise: Noise,
     helper: Classifier | None = None,
-    immutable: Tensor | None = None,
+    region: Tensor | None = None,
     batch_size: int | BatchSize = 8,
     progress: Callable[[int], object] = lambda images: None,
     steps: int = 200,
@@ -189,7 +189,7 @@ def explain_as_vaeth(
         denoiser=denoiser,
         noise=noise,
         helper=helper,
-        immutable=immutable,
+        region=region,
         batch_size=batch_size,
         progress=progress,
         steps=steps,

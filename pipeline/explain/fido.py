@@ -49,6 +49,8 @@ class Options:
         1 - u; "stratified" one u for all, mask m taking u + m / M modulo 1. Each mask has the same distribution either
         way; stratified ones cover it evenly, for less variance of the gradient at an Mth of the noise
         (benchmarks/fido_variance.py).
+    align_corners: of the upsampling from grid to pixels, see `bilinear`. True is as published (the official code is of
+        torch 0.3, which knew nothing else): cells at the border then stand for fewer pixels than those within.
     """
 
     objective: str = "ssr"
@@ -59,6 +61,7 @@ class Options:
     warm_up: int = 30
     noise_at: str = "pixel"
     draws: str = "stratified"
+    align_corners: bool = False
 
     def __post_init__(self) -> None:
         check_word("objective", self.objective, SIGNS)
@@ -106,6 +109,7 @@ def explain(
     warm_up: int = 30,
     noise_at: str = "pixel",
     draws: str = "stratified",
+    align_corners: bool = False,
 ) -> Maps:
     """Explain each image by the smallest region that suffices for, or destroys, its target class.
 
@@ -120,7 +124,7 @@ def explain(
     Raises UserError for options out of range, or a classifier without gradients.
     """
     require_gradients(classifier, PURPOSE)
-    options = Options(objective, masks, sparsity, total_variation, temperature, warm_up, noise_at, draws)
+    options = Options(objective, masks, sparsity, total_variation, temperature, warm_up, noise_at, draws, align_corners)
     descent = Descent(steps, learning_rate)
     found = optimise_logits(
         classifier, images, targets, noise, infill or load_infill("blur"), options, descent, grid, batch_size, progress
@@ -145,7 +149,7 @@ def optimise_logits(
     """The drop logits (N, h, w) of every image, from 0 (each pixel dropped with probability one half) downhill."""
     device, side_by_side = classifier.mean.device, max(1, batch_size // options.masks)
     images, targets, noise = images.to(device), targets.to(device), noise.to(device)
-    upsampling = bilinear(grid_shape(images, grid), images.shape[-2:], like=images)
+    upsampling = bilinear(grid_shape(images, grid), images.shape[-2:], images, options.align_corners)
     static = None if infill.per_step else static_backgrounds(infill, images, side_by_side)
 
     def load(rows: list[int]) -> Loaded:

@@ -35,7 +35,10 @@ def maximise(
         ("constant", from a = 0.75). Where steps do badly a falls to three quarters or to one half of itself, and the
         image goes back to its best point. That is checked after 22 % of the iterations, then ever more often (Croce &
         Hein 2020): steps do badly for an image if at most 75 % of those since the last check improved on the one
-        before, or if a was kept at the last check and the best has not improved since.
+        before, or if a was kept at the last check and the best has not improved since. The first step ("decaying": all
+        the way, so that nothing is left of the start but the gradient there) counts if it improves on the start; the
+        official code compares it with an entry of its record that is still 0, above every log-likelihood, so that
+        there it never counts.
 
     Costs iterations + 1 evaluations of the objective, all but the last with a gradient.
     """

@@ -26,12 +26,12 @@ OUTPUTS = ("clean", "sample")
 
 
 class Batch(NamedTuple):
-    """originals: (N, 3, H, W) in [-1, 1]. targets: (N,). noise: a row for each image. immutable: (N, 1, H, W) bool."""
+    """originals: (N, 3, H, W) in [-1, 1]. targets: (N,). noise: a row for each image. region: (N, 1, H, W) bool."""
 
     originals: Tensor
     targets: Tensor
     noise: Noise
-    immutable: Tensor | None
+    region: Tensor | None
 
 
 Guidance = Callable[[Tensor, Prediction, int], Tensor]
@@ -114,24 +114,22 @@ def make_counterfactuals(
     batch_size: int | BatchSize,
     device: torch.device,
     progress: Callable[[int], object],
-    immutable: Tensor | None = None,
+    region: Tensor | None = None,
 ) -> Counterfactuals:
     """Walk images (N, 3, H, W) in [0, 1] to their targets (N,), batch by batch.
 
-    guidance_for: makes the guidance of a batch on the respaced schedule. immutable: (N, 1, H, W) bool, True for pixels
-    that have to stay; None for none.
+    guidance_for: makes the guidance of a batch on the respaced schedule. region: (N, H, W) bool, True for pixels that
+    may change; None for all.
     """
     denoiser = replace(denoiser, schedule=respaced(denoiser.schedule, walk.steps))
-    if immutable is not None:
-        check_immutable(immutable, images)
-        images = torch.cat([images, immutable.to(images)], dim=1)  # so that each image keeps its mask in any batch
 
-    def make(rows: Tensor, wanted: Tensor, its_noise: Noise) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        originals, kept = rows[:, :3], rows[:, 3:] > 0
-        batch = Batch(2 * originals - 1, wanted, its_noise, None if immutable is None else kept)
+    def make(
+        originals: Tensor, wanted: Tensor, its_noise: Noise, within: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        batch = Batch(2 * originals - 1, wanted, its_noise, within)
         found = ((walk_down(denoiser, batch, guidance_for(batch, denoiser.schedule), walk) + 1) / 2).clamp(0, 1)
-        if immutable is not None:
-            found = torch.where(kept, originals, found)
+        if within is not None:
+            found = torch.where(within, found, originals)
         classifier_passes, gradients = walk.classifier_passes, walk.denoiser_gradients
         each = torch.ones_like(wanted, dtype=torch.int64)
         return (
@@ -141,22 +139,24 @@ def make_counterfactuals(
             each * (walk.guided_steps * gradients),
         )
 
-    return image_by_image(make, images, targets, noise, batch_size=batch_size, device=device, progress=progress)
+    return image_by_image(
+        make, images, targets, noise, batch_size=batch_size, device=device, progress=progress, region=region
+    )
 
 
 @torch.no_grad()
 def walk_down(denoiser: Denoiser, batch: Batch, guidance: Guidance, walk: Walk) -> Tensor:
     """Images (N, 3, H, W), in [-1, 1] up to errors, at the end of the guided walk; denoiser: on the respaced schedule.
 
-    Where pixels are immutable, they are those of the noised original at every step.
+    Pixels outside the region are those of the noised original at every step.
     """
     schedule, shape = denoiser.schedule, batch.originals.shape[1:]
-    outside = batch.noise.for_purpose(f"{batch.noise.purpose}: immutable")
+    outside = batch.noise.for_purpose(f"{batch.noise.purpose}: outside")
     noised = noised_start(denoiser, batch.originals, batch.noise, walk.first)
     for step in range(walk.first, -1, -1):
-        if batch.immutable is not None and step < walk.first:
+        if batch.region is not None and step < walk.first:
             original = schedule.noised(batch.originals, outside.normal(step, shape).to(noised), step)
-            noised = torch.where(batch.immutable, original, noised)
+            noised = torch.where(batch.region, noised, original)
         if step == 0 and walk.output == "clean":
             return denoiser(noised, step, clip=walk.clip).clean
         with torch.set_grad_enabled(walk.denoiser_gradients > 0):
@@ -200,9 +200,3 @@ def pull_back(gradients: Sequence[Tensor], clean: Tensor, noised: Tensor) -> lis
         torch.autograd.grad(clean, noised, gradient, retain_graph=index < last)[0]
         for index, gradient in enumerate(gradients)
     ]
-
-
-def check_immutable(immutable: Tensor, images: Tensor) -> None:
-    wanted = (len(images), 1, *images.shape[-2:])
-    if immutable.dtype != torch.bool or immutable.shape != wanted:
-        raise ValueError(f"immutable is {tuple(immutable.shape)} of {immutable.dtype}; give bool of shape {wanted}")

@@ -55,9 +55,14 @@ class Upsampling:
         return tuple(forms)
 
 
-def bilinear(grid: tuple[int, int], pixels: tuple[int, int], like: torch.Tensor) -> Upsampling:
-    """Bilinear upsampling with align_corners=False (the official code, of torch 0.3, has what is now True)."""
-    return Upsampling(*(_bilinear_matrix(*sides).to(like) for sides in zip(grid, pixels, strict=True)))
+def bilinear(
+    grid: tuple[int, int], pixels: tuple[int, int], like: torch.Tensor, align_corners: bool = False
+) -> Upsampling:
+    """Bilinear upsampling. align_corners: whether the centres of the cells in the corners lie on the pixels there.
+
+    If not, the outer edges of cells and pixels coincide, and a cell lies over its own block of pixels.
+    """
+    return Upsampling(*(_bilinear_matrix(*sides, align_corners).to(like) for sides in zip(grid, pixels, strict=True)))
 
 
 def nearest(grid: tuple[int, int], pixels: tuple[int, int], like: torch.Tensor) -> Upsampling:
@@ -65,11 +70,11 @@ def nearest(grid: tuple[int, int], pixels: tuple[int, int], like: torch.Tensor) 
     return Upsampling(*(_nearest_matrix(*sides).to(like) for sides in zip(grid, pixels, strict=True)))
 
 
-def _bilinear_matrix(cells: int, pixels: int) -> torch.Tensor:
-    unit_columns = torch.eye(cells)[None, None]
-    return torch.nn.functional.interpolate(unit_columns, size=(pixels, cells), mode="bilinear", align_corners=False)[
-        0, 0
-    ]
+def _bilinear_matrix(cells: int, pixels: int, align_corners: bool) -> torch.Tensor:
+    spread = torch.nn.functional.interpolate(
+        torch.eye(cells)[None, None], size=(pixels, cells), mode="bilinear", align_corners=align_corners
+    )
+    return spread[0, 0]
 
 
 def _nearest_matrix(cells: int, pixels: int) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 The parameters are those that DVCE (Augustin et al. 2022) took over from Blended Diffusion (Avrahami et al. 2022): a
 rotation and a shift, then a change of perspective, each with probability 0.7. Here both are one map and one resampling,
-and beyond its edge an image goes on with the colour of the edge.
+and beyond its edge an image goes on with the colour of the edge. The published code resamples twice, goes on with the
+edge's colour for the rotation and shift alone and fills what the perspective uncovers with 0 (grey, of images in
+[-1, 1]), and draws for the whole batch from one stream.
 """
 
 import math

@@ -5,28 +5,23 @@ This file imports no torch, so that a study can name an in-filler without waitin
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from pipeline.entry import sentence
 from pipeline.errors import UserError, nearest
+from pipeline.infill import declared
 
 if TYPE_CHECKING:
     import torch
 
     from pipeline.noise import Noise
 
-__all__ = ["INFILLS", "Infill", "load_infill"]
-
-INFILLS = {
-    "mean": "pipeline.infill.heuristics:mean",
-    "blur": "pipeline.infill.heuristics:blur",
-    "random": "pipeline.infill.heuristics:random",
-    "local-mean": "pipeline.infill.heuristics:local_mean",
-}
-"""Each takes its options as keywords and returns an Infill."""
+__all__ = ["Infill", "load_infill"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +31,15 @@ class Infill:
     function: takes images (N, 3, H, W) in [0, 1], keep (N, 1, H, W) of 1 (kept) and 0 (hole), and the keywords noise
         (a row for each of the N rows, or None) and step; returns full images (N, 3, H, W), called backgrounds.
     per_step: whether the background depends on mask, noise or step. If not, one for each image is enough.
+    composited: whether backgrounds have the pixels of the images where these are kept.
+    network: of an in-filler with weights, which must lie on the device of the images.
     """
 
     name: str
     function: Callable[..., torch.Tensor]
     per_step: bool
+    composited: bool = False
+    network: torch.nn.Module | None = None
 
     def __call__(
         self, images: torch.Tensor, keep: torch.Tensor, *, noise: Noise | None = None, step: int = 0
@@ -49,23 +48,31 @@ class Infill:
         import torch
 
         with torch.no_grad():
-            return self.function(images, keep, noise=noise, step=step)
+            filled = self.function(images, keep, noise=noise, step=step)
+            return torch.where(keep > 0.5, images, filled) if self.composited else filled
+
+    def to(self, device: torch.device | str) -> Infill:
+        """The in-filler, with its network on a device."""
+        from pipeline.device import place
+
+        if self.network is not None:
+            place(self.network, device)
+        return self
 
 
 def load_infill(name: str, **options: Any) -> Infill:
-    """The in-filler of that name; UserError, with the nearest valid word, for a name or option that there is not."""
-    if name not in INFILLS:
-        raise UserError(f"there is no in-filler {name!r}; use {nearest(name, INFILLS) or 'blur'} ({_listed(INFILLS)})")
-    module, function = INFILLS[name].split(":")
-    build = getattr(import_module(module), function)
-    valid = inspect.signature(build).parameters
-    for option in options:
-        if option not in valid:
-            close = nearest(option, valid)
-            hint = f"did you mean {close!r}?" if close else f"it takes {_listed(valid) or 'no options'}"
-            raise UserError(f"in-filler {name!r} has no option {option!r}; {hint}")
-    return build(**options)
+    """The in-filler without weights of that name.
 
-
-def _listed(names) -> str:
-    return ", ".join(names)
+    Raises UserError, with the nearest valid word, for a name or option that there is not, and for a wrong value.
+    """
+    known = declared.heuristics()
+    if name not in known:
+        close = nearest(name, known) or "blur"
+        raise UserError(f"there is no in-filler {name!r}; use {close} ({', '.join(known)})")
+    try:
+        section = known[name].model_validate({"infill": name, **options})
+    except ValidationError as error:
+        told = dict.fromkeys(sentence(mistake) for mistake in error.errors())
+        raise UserError("\n".join(f"in-filler '{name}': {each}" for each in told)) from None
+    module, function = section.build.split(":")
+    return replace(getattr(import_module(module), function)(**section.options()), name=section.called())

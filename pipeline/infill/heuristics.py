@@ -7,13 +7,11 @@ the window of every pixel, with its border), which runs the same on every device
 """
 
 import math
-import numbers
 from collections.abc import Sequence
 from functools import lru_cache, partial
 
 import torch
 
-from pipeline.errors import UserError
 from pipeline.infill import Infill
 from pipeline.noise import Noise
 
@@ -24,35 +22,26 @@ COLOUR_PURPOSE = "colour of the random in-fill"
 
 def mean(*, colour: str | Sequence[float] = "image") -> Infill:
     """Fill with one colour: "image" for the mean of each image, or three numbers in [0, 1]."""
-    return Infill("mean", partial(fill_with_mean, colour=checked_colour("mean", colour)), per_step=False)
+    return Infill("mean", partial(fill_with_mean, colour=colour), per_step=False)
 
 
 def blur(*, sigma: float = 10.0) -> Infill:
     """Fill with the image itself, blurred by a Gaussian of `sigma` pixels at 224 (as published, border reflect-101)."""
-    if sigma <= 0:
-        raise UserError(f"in-filler 'blur': sigma is {sigma}; give pixels above 0 for a 224 pixel image, such as 10")
     return Infill("blur", partial(fill_with_blur, sigma=sigma), per_step=False)
 
 
 def random(*, spread: float = 0.2) -> Infill:
     """Fill with a uniform colour for each row, plus N(0, spread) for each pixel and channel, clipped; always anew."""
-    if spread < 0:
-        raise UserError(f"in-filler 'random': spread is {spread}; give a standard deviation of 0 or more, such as 0.2")
     return Infill("random", partial(fill_at_random, spread=spread), per_step=True)
 
 
 def local_mean(*, width: float = 15, colour: Sequence[float] = (0.0, 0.0, 0.0)) -> Infill:
     """Fill with the mean of the kept pixels in the box of `width` pixels at 224 around; `colour` where none is kept."""
-    if width < 1:
-        raise UserError(f"in-filler 'local-mean': width is {width}; give pixels of a 224 pixel image, such as 15")
-    if colour == "image":
-        raise UserError("in-filler 'local-mean': colour must be three numbers in [0, 1], such as [0, 0, 0]")
-    colour = checked_colour("local-mean", colour)
     return Infill("local-mean", partial(fill_with_local_mean, width=width, colour=colour), per_step=True)
 
 
 def fill_with_mean(
-    images: torch.Tensor, keep: torch.Tensor, *, noise: Noise | None, step: int, colour: str | tuple[float, ...]
+    images: torch.Tensor, keep: torch.Tensor, *, noise: Noise | None, step: int, colour: str | Sequence[float]
 ) -> torch.Tensor:
     """One colour for each image; the mask plays no part."""
     if colour == "image":
@@ -86,7 +75,7 @@ def fill_with_local_mean(
     noise: Noise | None,
     step: int,
     width: float,
-    colour: tuple[float, ...],
+    colour: Sequence[float],
 ) -> torch.Tensor:
     """sum(x * keep) / sum(keep) over a box around each pixel, a kept pixel itself included; nothing beyond the border.
 
@@ -143,13 +132,3 @@ def scale_of(images: torch.Tensor) -> float:
 def odd_width(width: float) -> int:
     """The odd number of pixels nearest to `width`, at least 3: a box of one pixel would fill nothing."""
     return max(3, 2 * round((width - 1) / 2) + 1)
-
-
-def checked_colour(name: str, colour: str | Sequence[float]) -> str | tuple[float, ...]:
-    """The colour as three numbers or the word "image"; UserError for anything else."""
-    if colour == "image":
-        return colour
-    channels = [] if isinstance(colour, str) else list(colour)
-    if len(channels) != 3 or not all(isinstance(value, numbers.Real) and 0 <= value <= 1 for value in channels):
-        raise UserError(f"in-filler {name!r}: colour is {colour!r}; give three numbers in [0, 1] or the word image")
-    return tuple(float(value) for value in channels)

@@ -1,12 +1,9 @@
-from __future__ import annotations
-
 from typing import Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from pipeline.methods.base import Count, Counts
-from pipeline.methods.diffusion import Diffusion
+from pipeline.methods.diffusion import Diffusion, Odd
 from pipeline.section import Share
 
 
@@ -29,17 +26,10 @@ class Ace(Diffusion):
         0.15,
         description="The refinement keeps pixels that change less, as a share of the largest change; 0 keeps none.",
     )
-    dilation: int = Field(15, ge=1, description="Side in pixels, odd, over which the largest change counts.")
+    dilation: Odd = Field(15, description="Side in pixels, odd, over which the largest change counts.")
     recompute: Literal["nothing", "steps"] = Field(
         "nothing", description="`steps` computes steps again for the gradient, which takes less memory."
     )
-
-    @model_validator(mode="after")
-    def spread_evenly(self) -> Ace:
-        if self.dilation % 2 == 0:
-            message = "dilation is {dilation}; use an odd number, such as {odd}"
-            raise PydanticCustomError("range", message, {"dilation": self.dilation, "odd": self.dilation + 1})
-        return self
 
     def spends(self) -> Counts:
         attacked = self.iterations * self.start

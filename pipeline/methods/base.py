@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.fingerprint import fingerprint, release
-from pipeline.infill import INFILLS
+from pipeline.infill.declared import Heuristic, called, entry_of, heuristics, modules_of
 from pipeline.section import Name, Section
 
-InfillName = Literal["mean", "blur", "random", "local-mean"]
+InfillChoice = Annotated[
+    Union[Annotated[Name, Tag("name")], *(Annotated[each, Tag(name)] for name, each in heuristics().items())],
+    Discriminator(lambda given: given.get("infill") if isinstance(given, dict) else getattr(given, "infill", "name")),
+]
+"""An in-filler by its name, of the section `infills` too; or one without weights, with its options."""
 Score = Literal["log-odds", "logit"]
 TargetWord = Literal["next", "second-best", "most-confused", "near", "far"]
 TARGET_KEYS = ("fixed", "pairs", "table")
 ROLES = ("generator", "guide", "helper")
 """What networks and generators that a method names are to it."""
-LOADED = ("method", "generator", "guide", "immutable")
+CONFINING = ("immutable", "region")
+"""Options that say where an image may change; what they come to, image by image, is part of the key of a row."""
+LOADED = ("method", "generator", "guide", *CONFINING)
 """Options that are no keywords of its function as they stand."""
 SIDE = 32  # pixels; at any size a method needs gradients, or does not
 PIXELS_PER_CELL = 4  # of a mask, if no grid is given
@@ -127,15 +133,32 @@ class SaliencyMethod(Method):
         return self.spends(SIDE, SIDE).with_backward > 0
 
     @property
-    def filled_in(self) -> str | None:
-        """The in-filler of its maps."""
-        return getattr(self, "infill", None) or self.own_infill
+    def chosen_infill(self) -> str | Heuristic | None:
+        """The in-filler that the study chooses for it."""
+        return getattr(self, "infill", None)
 
-    def deciding(self, network: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """All that decides a map besides the image. network: the identity of the classifier."""
-        infill = getattr(self, "infill", None)
-        modules = [self.module(), *([INFILLS[infill].split(":")[0]] if infill else [])]
-        return {"network": dict(network), **self.decided_by(modules, seed)}
+    @property
+    def filled_in(self) -> str | None:
+        """The in-filler of its maps, as tables call it."""
+        return called(self.chosen_infill) if self.chosen_infill else self.own_infill
+
+    def deciding(
+        self, network: Mapping[str, Any], seed: int, filler: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """All that decides a map besides the image.
+
+        network: the identity of the classifier; filler: of an in-filler with weights, in place of its name.
+        """
+        if filler is None:
+            return {"network": dict(network), **self.decided_by([self.module(), *modules_of(self.chosen_infill)], seed)}
+        decided = self.decided_by([self.module()], seed)
+        options = {key: value for key, value in decided["method"].items() if key != "infill"}
+        return {"network": dict(network), **decided, "method": options, "filler": dict(filler)}
+
+    @property
+    def filler(self) -> str | None:
+        """The name of its in-filler, if that has weights."""
+        return entry_of(self.chosen_infill)
 
     def keywords(self) -> dict[str, Any]:
         """The options of its function, which takes the in-filler loaded."""
@@ -238,13 +261,18 @@ class CounterfactualMethod(Method):
         """Whether it sends gradients through the classifier that it explains."""
         return self.spends().get("classifier", Count()).with_backward > 0
 
+    @property
+    def is_confined(self) -> bool:
+        """Whether its function is told where an image may change."""
+        return any(getattr(self, key, None) for key in CONFINING)
+
     def deciding(self, network: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, Any]:
-        """All that decides a counterfactual besides image, target and sample.
+        """All that decides a counterfactual besides image, region, target and sample.
 
         network: the identity of the classifier; parts: those of its own parts.
         """
         decided = self.decided_by([self.module(), "pipeline.datasets.transform"], seed)
-        options = {key: value for key, value in decided["method"].items() if key not in parts}
+        options = {key: value for key, value in decided["method"].items() if key not in (*parts, *CONFINING)}
         if options.get("cone"):
             options["cone"] = {key: value for key, value in options["cone"].items() if key != "helper"}
         named = {role: dict(identity) for role, identity in parts.items()}

@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName, SaliencyMethod, Spent, cells
+from pipeline.methods.base import InfillChoice, SaliencyMethod, Spent, cells
 
 CELLS = 28  # of the mask along the height
 DISC_RADII = 35  # of the first mask, each tried once
@@ -17,7 +17,9 @@ class Bbmp(SaliencyMethod):
     tiny, bound = {"infill": "random", "grid": 4, "steps": 5}, 1e-2
 
     method: Literal["bbmp"] = Field(description="The method.")
-    infill: InfillName | None = Field(None, description="What replaces the image; its blur if not given, as published.")
+    infill: InfillChoice | None = Field(
+        None, description="What replaces the image; its blur, as published, if not given."
+    )
     grid: int | None = Field(None, ge=2, description="Side of the mask in cells; 28 if not given.")
     steps: int = Field(300, ge=1, description="Steps of optimisation.")
     learning_rate: float = Field(0.1, gt=0, description="Learning rate of Adam.")

@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName, SaliencyMethod, Spent, cells
+from pipeline.methods.base import InfillChoice, SaliencyMethod, Spent, cells
 from pipeline.section import Share
 
 
@@ -15,7 +15,7 @@ class BbmpInFido(SaliencyMethod):
 
     method: Literal["bbmp-fido"] = Field(description="The method.")
     objective: Literal["ssr", "sdr"] = Field("ssr", description="As for `fido`.")
-    infill: InfillName = Field("blur", description="What stands where pixels are dropped.")
+    infill: InfillChoice = Field("blur", description="What stands where pixels are dropped.")
     grid: int | None = Field(None, ge=2, description="Side of the mask in cells; a quarter of the image if not given.")
     steps: int = Field(300, ge=1, description="Steps of optimisation.")
     learning_rate: float = Field(0.05, gt=0, description="First learning rate of Adam; falls linearly.")
@@ -24,6 +24,9 @@ class BbmpInFido(SaliencyMethod):
     warm_up: int = Field(1, ge=0, description="Steps over which the costs of the region grow to their full weight.")
     kept_from: Share = Field(
         1.0, description="The mask from which a pixel is no hole for an in-filler that looks at it; FIDO's rule is 0.5."
+    )
+    align_corners: bool = Field(
+        False, description="Whether the grid is spread from the pixels in the corners on, as published."
     )
 
     def spends(self, height: int, width: int) -> Spent:

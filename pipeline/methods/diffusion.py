@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.methods.base import Count, CounterfactualMethod, Counts
 from pipeline.section import Name, Section
+
+REGIONS = ("parts", "saliency", "drawn")
+
+
+def refuse_even(value: int) -> int:
+    if value % 2 == 0:
+        message = "must be an odd number, such as {odd}"
+        raise PydanticCustomError("range", message, {"odd": value + 1})
+    return value
+
+
+SomeShare = Annotated[float, Field(gt=0, le=1)]
+Odd = Annotated[int, Field(ge=1), AfterValidator(refuse_even)]
 
 
 class Diffusion(CounterfactualMethod):
@@ -29,12 +42,39 @@ class Diffusion(CounterfactualMethod):
         return self
 
 
+class Region(Section):
+    """Where an image may change, from exactly one of these sources; the pixels outside stay as they are."""
+
+    parts: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Parts of the image together: concepts of a world, or `object` of `dataset.masks`.",
+    )
+    saliency: Name | None = Field(
+        None, description="An entry of `saliency` that explains the same classifiers: where its map is highest."
+    )
+    drawn: str | None = Field(None, description="An image file that marks the same pixels of all images, not in black.")
+    share: SomeShare = Field(0.3, description="saliency: how much of the image, as a share.")
+
+    @model_validator(mode="after")
+    def come_from_one_place(self) -> Region:
+        given = [key for key in REGIONS if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise PydanticCustomError(
+                "no_source",
+                "a region has exactly one of the keys {keys}; here there is {given}",
+                {"keys": ", ".join(REGIONS), "given": " and ".join(given) or "none"},
+            )
+        return self
+
+
 class Guided(Diffusion):
-    """What every method that pushes the walk at each step has."""
+    """What every method that pushes the walk at each step has. Its function takes the `region` that may change."""
 
     immutable: list[str] = Field(
         [], description="Parts that stay as they are; names of concepts, where the images have parts."
     )
+    region: Region | None = Field(None, description="Where an image may change; everywhere if nothing is said.")
 
 
 def guided_walk(walked: int, guided: int, backward: int) -> Count:

@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName, SaliencyMethod, Spent, cells
+from pipeline.methods.base import InfillChoice, SaliencyMethod, Spent, cells
 
 
 class Fido(SaliencyMethod):
@@ -16,7 +16,7 @@ class Fido(SaliencyMethod):
     objective: Literal["ssr", "sdr"] = Field(
         "ssr", description="`ssr` keeps as little as preserves the class, `sdr` drops as little as destroys it."
     )
-    infill: InfillName = Field("blur", description="What stands where pixels are dropped.")
+    infill: InfillChoice = Field("blur", description="What stands where pixels are dropped.")
     grid: int | None = Field(None, ge=2, description="Side of the mask in cells; a quarter of the image if not given.")
     masks: int = Field(8, ge=1, description="Masks sampled in each step.")
     steps: int = Field(300, ge=1, description="Steps of optimisation.")
@@ -28,6 +28,9 @@ class Fido(SaliencyMethod):
     noise_at: Literal["pixel", "cell"] = Field("pixel", description="Whether pixels or whole cells drop together.")
     draws: Literal["independent", "antithetic", "stratified"] = Field(
         "stratified", description="How the masks of a step share their noise; `independent` as published."
+    )
+    align_corners: bool = Field(
+        False, description="Whether the grid is spread from the pixels in the corners on, as published."
     )
 
     def spends(self, height: int, width: int) -> Spent:

@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName, SaliencyMethod, Score, Spent
+from pipeline.methods.base import InfillChoice, SaliencyMethod, Score, Spent
 
 
 class IntegratedGradients(SaliencyMethod):
@@ -13,7 +13,7 @@ class IntegratedGradients(SaliencyMethod):
     tiny, bound = {"infill": "random", "steps": 4}, 1e-5
 
     method: Literal["integrated-gradients"] = Field(description="The method.")
-    infill: InfillName | None = Field(None, description="The baseline; black if nothing is said, as published.")
+    infill: InfillChoice | None = Field(None, description="The baseline; black if nothing is said, as published.")
     steps: int = Field(32, ge=2, description="Points of the path.")
     sign: Literal["absolute", "signed"] = Field("absolute", description="Whether evidence against counts too.")
     score: Score = Field("log-odds", description="What is differentiated.")

@@ -3,7 +3,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName, SaliencyMethod, Spent
+from pipeline.methods.base import InfillChoice, SaliencyMethod, Spent
 
 
 class Lime(SaliencyMethod):
@@ -15,7 +15,7 @@ class Lime(SaliencyMethod):
     tiny, bound = {"infill": "random", "segments": 4, "samples": 8}, 1e-4
 
     method: Literal["lime"] = Field(description="The method.")
-    infill: InfillName | None = Field(None, description="What absent cells show; their image's mean if not given.")
+    infill: InfillChoice | None = Field(None, description="What absent cells show; their image's mean if not given.")
     segments: int = Field(49, ge=4, description="Number of cells, a square number.")
     samples: int = Field(256, ge=8, description="Images with random cells absent.")
     kernel_width: float = Field(0.25, gt=0, description="Width of the weight of an image by how much it keeps.")

@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName, SaliencyMethod, Spent
+from pipeline.methods.base import InfillChoice, SaliencyMethod, Spent
 
 
 class Occlusion(SaliencyMethod):
@@ -14,7 +14,7 @@ class Occlusion(SaliencyMethod):
     tiny, bound = {"infill": "random", "window": 0.5, "stride": 0.5}, 1e-4
 
     method: Literal["occlusion"] = Field(description="The method.")
-    infill: InfillName | None = Field(None, description="What the window shows; the image's mean if not given.")
+    infill: InfillChoice | None = Field(None, description="What the window shows; the image's mean if not given.")
     window: float = Field(0.25, gt=0, le=1, description="Side of the window, as a share of the image's.")
     stride: float = Field(0.125, gt=0, le=1, description="Step of the window, as a share of the image's side.")
 

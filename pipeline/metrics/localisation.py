@@ -2,7 +2,19 @@
 
 Protocol of Fong & Vedaldi 2017, as in their published code (three ways to cut a map; the box around what survives;
 right if its intersection over union with a box of the class is above 1/2), with the largest connected component of
-Zolna et al. 2020 as an option. Boxes are (x0, y0, x1, y1) in pixels; x1 and y1 lie outside.
+Zolna et al. 2020 as an option.
+
+What the published code does otherwise than one would read it is `definition="paper"`; "corrected" is ours:
+
+              corrected                                      paper
+    energy    the largest values with the one by which they  without that one: the 4 alone, which holds 40 %
+              hold alpha of the sum: at alpha 1/2 of 4, 3,
+              2, 1 the 4 and the 3
+    box       the map is brought to the image and then cut;  the map is cut on its own grid and then brought to the
+              around what the threshold keeps                image; around what is above 0 there, so that it reaches
+                                                             half a cell further, and zeros have no part in it
+
+Boxes are (x0, y0, x1, y1) in pixels; x1 and y1 lie outside.
 """
 
 from collections.abc import Sequence
@@ -13,6 +25,7 @@ import numpy as np
 from pipeline.errors import UserError, nearest
 from pipeline.metrics.truth_maps import Scored, at_size
 
+DEFINITIONS = ("corrected", "paper")
 RULE, ALPHA = "mean", 1.0
 """What the fixed threshold keeps: the pixels above the mean of their map."""
 GRIDS = MappingProxyType(
@@ -39,17 +52,27 @@ def localisation_error(boxes: np.ndarray, truth: Sequence[np.ndarray]) -> Scored
 
 
 def salient_boxes(
-    maps: np.ndarray, size: tuple[int, int], *, rule: str, alpha: float, largest_component: bool = False
+    maps: np.ndarray,
+    size: tuple[int, int],
+    *,
+    rule: str,
+    alpha: float,
+    largest_component: bool = False,
+    definition: str = "corrected",
 ) -> np.ndarray:
     """The box (N, 4) around the pixels that survive in each map (N, h, w), brought to images of `size` (H, W).
 
-    The map is resized first and cut then (the published code can do either); values below 0 count as 0.
-    rule, alpha: see `survivors`. largest_component: whether only the largest of the connected regions counts, with
-    neighbours above, below and beside. If nothing survives, the box is the whole image.
+    Values below 0 count as 0. rule, alpha: see `survivors`. definition: see the module. largest_component: whether only
+    the largest of the connected regions counts, with neighbours above, below and beside. If nothing survives, the box
+    is the whole image.
     """
     boxes = []
     for map in maps:
-        kept = survivors(np.maximum(at_size(map, size), 0), rule, alpha)
+        positive = np.maximum(map, 0)
+        if checked_definition(definition) == "paper":
+            kept = at_size(np.where(survivors(positive, rule, alpha, definition), positive, 0), size) > 0
+        else:
+            kept = survivors(np.maximum(at_size(map, size), 0), rule, alpha)
         boxes.append(tight_box(largest(kept) if largest_component else kept))
     return np.array(boxes, np.int64).reshape(-1, 4)
 
@@ -93,11 +116,12 @@ def tuned_alpha(
     return float(GRIDS[rule][int(np.argmin(errors))])
 
 
-def survivors(map: np.ndarray, rule: str, alpha: float) -> np.ndarray:
+def survivors(map: np.ndarray, rule: str, alpha: float, definition: str = "corrected") -> np.ndarray:
     """The pixels (H, W), as booleans, that a threshold rule keeps of one map (H, W) of values 0 or above.
 
     "value": values at least alpha of the way from the lowest to the highest. "mean": at least alpha times the mean.
-    "energy": the largest values, until they hold alpha of the sum; equal values survive together.
+    "energy": the largest values, until they hold alpha of the sum; equal values survive together. By the definition
+    "paper" those equal to the last are left out.
     """
     map = np.asarray(map, np.float64)
     if checked_rule(rule) == "value":
@@ -106,7 +130,14 @@ def survivors(map: np.ndarray, rule: str, alpha: float) -> np.ndarray:
         return map >= alpha * map.mean()
     descending = np.sort(map, axis=None)[::-1]
     held = np.cumsum(descending)
-    return map >= descending[np.argmax(held >= alpha * held[-1])]
+    last = descending[np.argmax(held >= alpha * held[-1])]
+    return map > last if checked_definition(definition) == "paper" else map >= last
+
+
+def checked_definition(definition: str) -> str:
+    if definition not in DEFINITIONS:
+        raise UserError(f"localisation: there is no definition {definition!r}; use {' or '.join(DEFINITIONS)}")
+    return definition
 
 
 def checked_rule(rule: str) -> str:

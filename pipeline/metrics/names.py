@@ -17,7 +17,7 @@ class Metric(NamedTuple):
     it is called over rows, if that is another.
     """
 
-    family: Literal["classifiers", "saliency", "counterfactuals"]
+    family: Literal["classifiers", "saliency", "counterfactuals", "accusations"]
     question: Literal["valid", "close", "real", "truth", "concepts", "cost"] | None
     summary: Literal["share", "mean"] | None
     better: Literal["higher", "lower"] | None
@@ -106,7 +106,8 @@ METRICS = {
         "localisation error",
         "the share of images in which the box around the salient region overlaps no true box by more than half; the"
         " region is what lies above the mean of the map, far more than a small part, so maps that spread fail",
-        "The largest connected region counts (Fong & Vedaldi 2017; Zolna et al. 2020). True boxes are those of the"
+        "The map is brought to the image and then cut, which the published code does the other way round; the largest"
+        " connected region counts (Fong & Vedaldi 2017; Zolna et al. 2020). True boxes are those of the"
         " pixels that matter, or of the images where the truth is not known.",
     ),
     "localisation_error_tuned": Metric(
@@ -333,6 +334,25 @@ METRICS = {
         *("counterfactuals", "cost", "mean", "lower", "0 up"),
         "network evaluations",
         "passes through networks for one counterfactual",
+    ),
+    "accusation_auroc": Metric(
+        *("accusations", None, None, "higher", "0 to 1"),
+        "accusations (AUROC)",
+        "the chance that a concept that flips the classifier on an image is accused more than one that does not",
+        "Over images and concepts; 0.5 is chance.",
+    ),
+    "shortcut_found": Metric(
+        *("accusations", None, None, "higher", "0 to 1"),
+        "shortcut found",
+        "the share of images on which the planted concept flips the classifier, and is accused",
+        "Accused: above the threshold that separates best on every third image of both classifiers; the share is of the"
+        " others.",
+    ),
+    "false_alarm": Metric(
+        *("accusations", None, None, "lower", "0 to 1"),
+        "false alarms",
+        "the share of images on which that concept is accused of its clean twin, which it does not flip",
+        "With the threshold of `shortcut_found`.",
     ),
 }
 """By the name in the scores of rows, in the order of the report."""

@@ -13,6 +13,7 @@ from pipeline.fingerprint import canonical_json
 from pipeline.report import (
     accuracy,
     answer,
+    bench,
     changes,
     counterfactuals,
     dependence,
@@ -47,6 +48,7 @@ SECTIONS = {
     "maps": Section("Maps", maps.show_maps),
     "counterfactuals": Section("What the counterfactuals are worth", counterfactuals.compare_counterfactuals),
     "changes": Section("Counterfactuals", changes.show_changes),
+    "bench": Section("What each explanation says of each concept", bench.hold_against_truth),
     "failures": Section("What failed", failures.list_failures),
     "provenance": Section("Where the tables come from", provenance.show_provenance),
     "steps": Section("The steps", steps.list_steps),

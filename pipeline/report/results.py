@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,11 +98,16 @@ class Results:
 
     def metric(self, metric: str, classifier: str, family: str = "classifiers") -> list[Row]:
         """Rows of the metrics about one network that have a value, in the order of the table."""
-        import polars
+        return self.measured.get((metric, classifier, family), [])
 
-        own = (polars.col("metric") == metric) & (polars.col("classifier") == classifier)
-        own &= (polars.col("family") == family) & polars.col("value").is_not_null()
-        return self.good("metrics").filter(own).to_dicts()
+    @cached_property
+    def measured(self) -> dict[tuple[str, str, str], list[Row]]:
+        """Rows of the metrics that have a value, by metric, network and family."""
+        found: dict[tuple[str, str, str], list[Row]] = {}
+        for row in self.good("metrics").to_dicts():
+            if row["value"] is not None:
+                found.setdefault((row["metric"], row["classifier"], row["family"]), []).append(row)
+        return found
 
     def pictures(self, table: str, row_ids: Sequence[str]) -> dict[str, bytes]:
         """PNG bytes of rows of a table by their row_id, of those that have a picture."""

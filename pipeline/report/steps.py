@@ -4,7 +4,7 @@ from pipeline.report.results import Results
 
 
 def list_steps(results: Results) -> dict:
-    """One entry for each step: what it does, the steps that it reads from, and, where they are known, its rows."""
+    """One entry for each step: what it does, the steps that it reads from, the rows that it wrote if known."""
     return {"steps": [{**step, **written(results, step["name"])} for step in results.options["steps"]]}
 
 

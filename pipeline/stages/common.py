@@ -1,24 +1,43 @@
 """What stages share: the account of a job's cost, and the provenance of a table."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.costs import Stopwatch
 from pipeline.tables import digest_of, write_table
 
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+
+def unheard(images: int) -> None:
+    """Take no notice of passes."""
+
 
 @dataclass
 class Job:
-    """The account of one job: time by cause, rows written and computed, network evaluations."""
+    """The account of one job: time by cause, rows written and computed, network evaluations, and where it computes.
+
+    passed: told how many images pass through a network of the job, as often as some do.
+    """
 
     clock: Stopwatch = field(default_factory=Stopwatch)
     rows: int = 0
     rows_computed: int = 0
     device: Any = "cpu"
+    passed: Callable[[int], object] = unheard
+
+    def place(self, network: "Module") -> Any:
+        """The network on the device of the job, which tells `passed` of what goes through it."""
+        from pipeline.device import pick_device, place
+
+        self.device = pick_device()
+        network.register_forward_hook(lambda network, inputs, outputs: self.passed(len(inputs[0])))
+        return place(network, self.device)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,18 @@ import torch
 
 from pipeline.classifiers.wrap import Classifier
 from pipeline.datasets.transform import fit, fit_mask
-from pipeline.device import BatchSize, in_batches, pick_device
-from pipeline.errors import UserError, nearest
+from pipeline.device import in_batches
 from pipeline.explain.counterfactuals import Counterfactuals
-from pipeline.images import content, decode_mask, decode_png, from_tensor, image_struct, to_tensor
+from pipeline.images import content, decode_png, from_tensor, image_struct, to_tensor
 from pipeline.methods import parse_method
-from pipeline.noise import Noise
-from pipeline.progress import bar
+from pipeline.methods.base import CounterfactualMethod
 from pipeline.rows import Key, RowStore
 from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.explained import explained_rows
+from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
+from pipeline.stages.regions import confined, read_maps
 from pipeline.stages.targets import wanted_rows
 from pipeline.tables import KEPT, TableWriter, row_id
 
@@ -44,40 +44,55 @@ def counterfactuals(
     store: Path,
     counterfactuals: Path,
     all_predictions: list[Path] | None = None,
+    saliency: list[Path] | None = None,
 ) -> None:
     """Write one row per method, image, target and sample: the counterfactual, and what the classifier says of it.
 
     rows: how many images of the part are explained, the first ones. before: how many stand in the parts before it.
     identities: of the classifier, and of all networks and generators that its methods use. all_predictions: of the
-    whole study, where a target follows from all of its images. Rows that are known are looked up.
+    whole study, where a target follows from all of its images. saliency: the maps of the part, where a region follows
+    from them. Rows that are known are looked up.
     """
     chosen = json.loads(options)
     known = read_weights(identities)
     with job("counterfactuals", chosen["study"], counterfactuals) as account:
         with account.clock("tables"):
             explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
-        account.device = pick_device()
         networks = Networks(chosen, account, known)
         judged = networks.classifier(classifier)
         wanted = {
             name: wanted_rows(name, chosen, judged, explained[: room(name, chosen, before)], all_predictions or [])
             for name in chosen["explains"][classifier]
         }
-        inputs = {"images": [images], "predictions": [predictions, *(all_predictions or [])]}
+        maps = read_maps(saliency or [], classifier)
+        inputs = {
+            "images": [images],
+            "predictions": [predictions, *(all_predictions or [])],
+            "saliency": saliency or [],
+        }
         told = provenance("counterfactuals", chosen, code, inputs, weights=known, rows=rows, before=before)
         with TableWriter(counterfactuals, "counterfactuals", told) as table:
             for name, of_method in wanted.items():
                 method = parse_method(chosen["methods"][name], "counterfactuals")
+                if method.is_confined:
+                    of_method = confined(f"counterfactuals.{name}", method, of_method, maps)
                 deciding = method.deciding(
                     identity_of(classifier, chosen, known),
                     {role: identity_of(part, chosen, known) for role, part in method.parts().items()},
                     chosen["seed"],
                 )
-                made = RowStore(store, "counterfactuals", method.method, deciding, KEPT["counterfactuals"])
-                with account.clock("compute"):
-                    compute_missing(name, networks, judged, of_method, made)
+                made = keep(
+                    f"counterfactuals {classifier} {name}",
+                    RowStore(store, "counterfactuals", method.method, deciding, KEPT["counterfactuals"]),
+                    of_method,
+                    key_of,
+                    partial(make_images, method, networks, judged),
+                    account,
+                    stored_at_once=BATCH,
+                    batch_size=BATCH,
+                )
                 with account.clock("tables"):
-                    table.extend(table_rows(name, classifier, of_method, made))
+                    table.extend(table_rows(name, classifier, of_method, made.to_pylist()))
             account.rows = table.rows
 
 
@@ -98,92 +113,51 @@ def key_of(row: Row) -> Key:
     return Key(row["image_id"], row["content"], str(row["target"]), row["sample"])
 
 
-def compute_missing(name: str, networks: Networks, judged: Classifier, rows: Sequence[Row], store: RowStore) -> None:
-    """Make the counterfactuals that the store lacks, and store them batch by batch."""
-    account, by_key, batch_size = networks.account, {key_of(row): row for row in rows}, BatchSize(BATCH)
+def make_images(
+    method: CounterfactualMethod, networks: Networks, judged: Classifier, batch: Batch
+) -> tuple[list[Row], int]:
+    """The counterfactuals of a batch as they are kept, and the network evaluations that they and their judgement took.
 
-    @cache
-    def method() -> Method:  # the networks are loaded only if there is something to make
-        return Method(name, networks, judged)
+    Other networks than the one that is judged are loaded here, and so only where there is something to make.
+    """
+    loaded = parts_of(method, networks)
+    size = loaded["denoiser"].network.shape.size if "denoiser" in loaded else None
+    sources = to_tensor([fit(decode_png(row["image"]["bytes"]), size) for row in batch.rows])
+    if method.is_confined:
+        regions = np.stack([fit_mask(row["region"], size) for row in batch.rows])
+        loaded["region"] = torch.from_numpy(regions).to(batch.device)
+    batch.expect(1 + sum(count.network_evaluations for count in method.spends().values()))
+    explain: Callable[..., Counterfactuals] = method.function()
+    found = explain(
+        judged,
+        sources.to(batch.device),
+        batch.column("target"),
+        noise=batch.noise(networks.options["seed"], method.purpose()),
+        batch_size=batch.size,
+        **method.keywords(),
+        **loaded,
+    )
+    finite = found.images.isfinite().flatten(1).all(1).tolist()
+    images = from_tensor(found.images.nan_to_num(0, 0, 0))
+    with torch.inference_mode():  # as they are stored, with 8 bits a value
+        logits = in_batches(judged, to_tensor(list(images)), batch_size=batch.size, device=batch.device).numpy()
+    evaluations = (found.classifier_evaluations + found.denoiser_evaluations).tolist()
+    rows = [
+        stored(*row) if whole else failed() for whole, *row in zip(finite, images, logits, evaluations, strict=True)
+    ]
+    return rows, sum(evaluations) + len(rows)
 
-    def make_batch(keys: list[Key]) -> list[Row]:
-        made = method().make([by_key[key] for key in keys], batch_size)
-        account.clock.count(sum(row.pop("all_evaluations") for row in made))
-        return made
 
-    with bar(f"counterfactuals {judged.name} {name}", len(by_key)) as progress:
-        account.rows_computed += store.compute(list(by_key), make_batch, BATCH, progress.advance)
-
-
-class Method:
-    """A method of the study, with the networks that it uses."""
-
-    def __init__(self, name: str, networks: Networks, judged: Classifier):
-        declared = parse_method(networks.options["methods"][name], "counterfactuals")
-        parts = declared.parts()
-        self.name, self.judged, self.device = name, judged, networks.account.device
-        self.seed = networks.options["seed"]
-        self.explain: Callable[..., Counterfactuals] = declared.function()
-        self.purpose = declared.purpose()
-        self.immutable = getattr(declared, "immutable", [])
-        self.keywords = declared.keywords()
-        self.size = None
-        if "generator" in parts:
-            denoiser = networks.denoiser(parts["generator"])
-            self.keywords["denoiser"], self.size = denoiser, denoiser.network.shape.size
-        if "guide" in parts:
-            self.keywords["guide"] = networks.guide(parts["guide"], self.keywords["denoiser"])
-        if "helper" in parts:
-            self.keywords["helper"] = networks.classifier(parts["helper"])
-
-    def make(self, rows: Sequence[Row], batch_size: BatchSize) -> list[Row]:
-        """The rows to store, and the network evaluations that each took with its judgement."""
-        sources = [fit(decode_png(row["image"]["bytes"]), self.size) for row in rows]
-        noise = Noise(self.seed, [row["image_id"] for row in rows], self.purpose, [row["sample"] for row in rows])
-        made = self.explain(
-            self.judged,
-            to_tensor(sources).to(self.device),
-            torch.tensor([row["target"] for row in rows], device=self.device),
-            noise=noise.to(self.device),
-            batch_size=batch_size,
-            **self.keywords,
-            **({"immutable": self.masks(rows)} if self.immutable else {}),
-        )
-        finite = made.images.isfinite().flatten(1).all(1).tolist()
-        images = from_tensor(made.images.nan_to_num(0, 0, 0))
-        evaluations = (made.classifier_evaluations + made.denoiser_evaluations).tolist()
-        logits = self.judge(images, batch_size)
-        return [
-            {
-                **(stored(images[index], logits[index], count) if finite[index] else failed()),
-                "all_evaluations": count + 1,
-            }
-            for index, count in enumerate(evaluations)
-        ]
-
-    @torch.inference_mode()
-    def judge(self, images: np.ndarray, batch_size: BatchSize) -> np.ndarray:
-        """Logits of the images as they are stored, with 8 bits a value."""
-        return in_batches(self.judged, to_tensor(list(images)), batch_size=batch_size, device=self.device).numpy()
-
-    def masks(self, rows: Sequence[Row]) -> torch.Tensor:
-        """The pixels (N, 1, H, W) of the parts that stay as they are. Raises UserError where they are not known."""
-        masks = [fit_mask(self.mask(row), self.size) for row in rows]
-        return torch.from_numpy(np.stack(masks))[:, None].to(self.device)
-
-    def mask(self, row: Row) -> np.ndarray:
-        parts = {part["concept"]: part["mask"] for part in row["parts"] or []}
-        for concept in self.immutable:
-            if concept not in parts:
-                close = nearest(concept, parts)
-                known = (
-                    f"its parts are {', '.join(parts)}." if parts else "no part of it is known; leave immutable out."
-                )
-                raise UserError(
-                    f"counterfactuals.{self.name}.immutable: the image {row['image_id']} has no part '{concept}';"
-                    f" {f'did you mean {close!r}?' if close else known}"
-                )
-        return np.logical_or.reduce([decode_mask(parts[concept]) for concept in self.immutable])
+def parts_of(method: CounterfactualMethod, networks: Networks) -> dict[str, Any]:
+    """The networks that a method names, by the keywords of its function."""
+    parts, loaded = method.parts(), {}
+    if "generator" in parts:
+        loaded["denoiser"] = networks.denoiser(parts["generator"])
+    if "guide" in parts:
+        loaded["guide"] = networks.guide(parts["guide"], loaded["denoiser"])
+    if "helper" in parts:
+        loaded["helper"] = networks.classifier(parts["helper"])
+    return loaded
 
 
 def stored(image: np.ndarray, logits: np.ndarray, evaluations: int) -> Row:
@@ -199,10 +173,9 @@ def failed() -> Row:
     return {"status": "failed", "reason": NOT_FINITE}
 
 
-def table_rows(name: str, classifier: str, rows: Sequence[Row], store: RowStore) -> list[Row]:
+def table_rows(name: str, classifier: str, rows: Sequence[Row], kept: Sequence[Row]) -> list[Row]:
     """The rows of one method, in the order of images, targets and samples."""
-    found = store.select([key_of(row) for row in rows]).to_pylist()
-    return [table_row(name, classifier, row, kept) for row, kept in zip(rows, found, strict=True)]
+    return [table_row(name, classifier, *pair) for pair in zip(rows, kept, strict=True)]
 
 
 def table_row(name: str, classifier: str, row: Row, kept: Row) -> Row:

@@ -78,6 +78,44 @@ def guide_card(
     return "\n".join(lines) + "\n"
 
 
+def infill_card(
+    name: str,
+    recipe: Recipe,
+    errors: dict[str, dict[str, float]],
+    rows: int,
+    record: dict[str, Any],
+    weights: Path,
+    network: nn.Module,
+) -> str:
+    """Markdown: what an in-filler is, how it was made, and how near it comes to what holes hide.
+
+    errors: of each in-filler by its name, for each kind of mask. rows: images of the split test that were filled.
+    """
+    kinds = list(next(iter(errors.values())))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    shape = json.dumps(recipe["vae"], sort_keys=True)
+    lines = [
+        f"# {name}",
+        "",
+        f"An in-filler for images of {side(recipe)} pixels (variational autoencoder; Chang et al. 2019).",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| architecture | convolutional variational autoencoder {shape} |",
+        f"| parameters | {parameters:,}, stored as float32 |",
+        *training_rows(name, recipe, record, weights),
+        "",
+        f"## Mean absolute error in the holes of {rows:,} images of the split test",
+        "",
+        "In grey levels of 255, for each kind of mask, beside in-fillers without weights.",
+        "",
+        f"| in-filler | {' | '.join(kinds)} |",
+        f"|---|{'---|' * len(kinds)}",
+        *(f"| {each} | {' | '.join(f'{of_kind[kind]:.1f}' for kind in kinds)} |" for each, of_kind in errors.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def side(recipe: Recipe) -> str:
     return f"{recipe['dataset']['size']} x {recipe['dataset']['size']}"
 
@@ -93,8 +131,9 @@ def network_rows(kind: str, shape: dict[str, Any], network: nn.Module) -> list[s
 def training_rows(name: str, recipe: Recipe, record: dict[str, Any], weights: Path) -> list[str]:
     """What cards of all kinds say of how the weights came about."""
     dataset = json.dumps(recipe["dataset"], sort_keys=True)
+    schedule = recipe.get("schedule")
     return [
-        f"| schedule | {recipe['schedule']['name']}, {recipe['schedule']['steps']:,} steps |",
+        *([f"| schedule | {schedule['name']}, {schedule['steps']:,} steps |"] if schedule else []),
         f"| data | {dataset}, split train, {record['images']:,} images |",
         f"| optimiser | AdamW, {recipe['steps']:,} steps of {recipe['batch_size']}, rate {recipe['learning_rate']:g},"
         f" weights averaged with decay {recipe['average']:g} |",

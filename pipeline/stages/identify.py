@@ -1,23 +1,25 @@
-"""Hash every network and generator once, into small files that later jobs compare."""
+"""Hash every network, generator and in-filler once, into small files that later jobs compare."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.classifiers.entry import parse_entry
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.identity import identify as identify_network
 from pipeline.classifiers.identity import told_by_loading
 from pipeline.diffusion.identity import identify as identify_generator
+from pipeline.entry import parse_entry
 from pipeline.errors import UserError
 from pipeline.files import appearing
 from pipeline.fingerprint import canonical_json
+from pipeline.infill.identity import identify as identify_filler
 from pipeline.metrics.networks import LOADERS
 from pipeline.metrics.networks.identity import identify as identify_measuring
 
 
 def identify(options: str, identities: list[Path], code: str = "") -> None:
-    """Write the identity of each network and generator, as JSON, to the file that has its name.
+    """Write the identity of each network, generator and in-filler, as JSON, to the file that has its name.
 
     Beside it a note tells of which state of which files it is, so that nobody has to hash them again to know.
     """
@@ -31,7 +33,7 @@ def identify(options: str, identities: list[Path], code: str = "") -> None:
 
 
 def identity_now(path: Path, options: Mapping[str, Any], code: str) -> dict[str, Any] | None:
-    """What the network or generator of that name is now; None where its own files are not there.
+    """What the network, generator or in-filler of that name is now; None where its own files are not there.
 
     They are hashed only where the note beside its identity tells of another state of them, or of none; it is then told
     without what only loading tells.
@@ -49,9 +51,11 @@ def identity_now(path: Path, options: Mapping[str, Any], code: str) -> dict[str,
 
 
 def identity_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a network or generator is, from its own files. Raises UserError where they are not there."""
+    """What a network, generator or in-filler is, from its own files. Raises UserError where they are not there."""
     if name in options["generators"]:
         return identify_generator(name, options["generators"][name])
+    if name in options["fillers"]:
+        return identify_filler(name, options["fillers"][name])
     entry = options["networks"][name]
     return (identify_measuring if LOADERS.keys() & entry.keys() else identify_network)(name, entry)
 
@@ -59,7 +63,7 @@ def identity_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def with_state(name: str, options: Mapping[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
     """The identity, with the digest of what the network holds where its files do not tell: then it is loaded."""
     entry = options["networks"].get(name)
-    if entry is None or LOADERS.keys() & entry.keys() or not told_by_loading(parse_entry(name, entry)):
+    if entry is None or LOADERS.keys() & entry.keys() or not told_by_loading(parse_entry(Network, name, entry)):
         return identity
     from pipeline.classifiers.load import load_classifier
     from pipeline.classifiers.state import state_digest
@@ -70,8 +74,8 @@ def with_state(name: str, options: Mapping[str, Any], identity: dict[str, Any]) 
 
 
 def what_is_hashed(name: str, options: Mapping[str, Any], code: str) -> dict[str, Any]:
-    """The entry of a network or generator, the code that hashes it, and size and time of each of its files."""
-    entry = options["networks"].get(name) or options["generators"][name]
+    """The entry of a network, generator or in-filler, the code that hashes it, size and time of each of its files."""
+    entry = next(options[kind][name] for kind in ("networks", "generators", "fillers") if name in options[kind])
     files = {file: state_of(Path(file)) for file in options.get("files", {}).get(name, [])}
     return {"entry": entry, "code": code, "files": files}
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
-from pipeline.device import place
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.roles import check_same_size, check_unconditional
@@ -30,7 +29,7 @@ class Networks:
             with self.account.clock("load"):
                 entry, known = self.options["networks"][name], self.known[name]
                 network = load_classifier(name, entry, seed=self.options["seed"], identity=known)
-                self.loaded[name] = place(network, self.account.device)
+                self.loaded[name] = self.account.place(network)
         return self.loaded[name]
 
     def denoiser(self, name: str) -> Denoiser:
@@ -38,7 +37,7 @@ class Networks:
         if name not in self.loaded:
             with self.account.clock("load"):
                 denoiser = load_generator(name, self.options["generators"][name], "unet")
-                place(denoiser.network, self.account.device)
+                self.account.place(denoiser.network)
             check_unconditional(f"generator '{name}'", denoiser.network.shape)
             self.loaded[name] = denoiser
         return self.loaded[name]
@@ -48,6 +47,6 @@ class Networks:
         if (key := f"guide {name}") not in self.loaded:
             with self.account.clock("load"):
                 guide = load_generator(name, self.options["generators"][name], "noisy-classifier")
-                self.loaded[key] = place(guide, self.account.device)
+                self.loaded[key] = self.account.place(guide)
         check_same_size(f"guide '{name}'", self.loaded[key].shape, denoiser.network.shape)
         return self.loaded[key]

@@ -1,4 +1,4 @@
-"""The identity of what a network or generator computes, for the row store."""
+"""The identity of what a network, generator or in-filler computes, for the row store."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.classifiers.entry import LOADERS
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
 from pipeline.fingerprint import fingerprint, release
+from pipeline.infill.declared import architectures
 
 LIBRARIES = {
     "file": ["torch", "timm"],
@@ -35,4 +36,19 @@ def generator_identity(entry: Mapping[str, Any], identity: Mapping[str, Any]) ->
         "generator": dict(identity),
         "code": [fingerprint(module, deciding=True) for module in modules],
         "libraries": {name: release(name) for name in ["torch", *(["diffusers"] if kind == "diffusers" else [])]},
+    }
+
+
+def filler_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides what an in-filler with weights fills in: its file, the code of its network, its library.
+
+    identity: empty where its file is not there to tell what it is.
+    """
+    modules = ["pipeline.infill.file"]
+    if identity:
+        modules.append(architectures()[identity["kind"]].network.split(":")[0])
+    return {
+        "filler": dict(identity),
+        "code": [fingerprint(module, deciding=True) for module in modules],
+        "libraries": {"torch": release("torch")},
     }

@@ -2,17 +2,23 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow
+import torch
 
+from pipeline.classifiers.checks import check_logits
+from pipeline.classifiers.load import load_classifier
+from pipeline.classifiers.probation import try_out
 from pipeline.classifiers.wrap import Classifier
-from pipeline.images import decode_png
-from pipeline.progress import bar
+from pipeline.device import in_batches
+from pipeline.images import decode_png, to_tensor
 from pipeline.rows import Key, RowStore
 from pipeline.stages.common import Job, job, provenance, read_weights
+from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
 from pipeline.tables import KEPT, TableWriter, read_provenance, read_table, row_id
@@ -78,19 +84,28 @@ def read_rows(images: Path, interventions: Path | None, world_name: str | None) 
 
 def ask(identity: Path, options: Row, rows: Sequence[Row], store: Path, account: Job) -> tuple[Heads, pyarrow.Table]:
     """The tasks of the network that has the name of its identity's file, and its logits of the rows, in their order."""
-    with account.clock("imports"):
-        from pipeline.classifiers.load import load_classifier
     name, seed = identity.stem, options["seed"]
     entry = options["networks"][name]
     with account.clock("load"):
         known = json.loads(identity.read_text())
-        classifier = load_classifier(name, entry, seed=seed, identity=known)
-    deciding = network_identity(entry, known, seed)
-    rows_of = RowStore(store, "predict", "logits", deciding, KEPT["predict"])
-    with account.clock("compute"):
-        compute_missing(classifier, rows, rows_of, account)
-    heads = {task: list(head.classes) for task, head in classifier.heads.items()}
-    return heads, rows_of.select([key_of(row) for row in rows])
+        classifier = account.place(load_classifier(name, entry, seed=seed, identity=known))
+
+    @cache
+    def tried_out() -> Classifier:
+        try_out(classifier, to_tensor([rows[0]["image"]]).to(account.device))
+        return classifier
+
+    found = keep(
+        f"predict {name}",
+        RowStore(store, "predict", "logits", network_identity(entry, known, seed), KEPT["predict"]),
+        rows,
+        key_of,
+        lambda batch: make_logits(tried_out(), batch),
+        account,
+        stored_at_once=STORED_AT_ONCE,
+        batch_size=BATCH,
+    )
+    return {task: list(head.classes) for task, head in classifier.heads.items()}, found
 
 
 def key_of(row: Row) -> Key:
@@ -98,40 +113,18 @@ def key_of(row: Row) -> Key:
     return Key(row.get("key", row["row_id"]), row["content"])
 
 
-def compute_missing(classifier: Classifier, rows: Sequence[Row], store: RowStore, account: Job) -> None:
-    """Compute the logits that the store lacks, on the chosen device, and store them."""
-    import torch
-
-    from pipeline.classifiers.checks import check_logits
-    from pipeline.classifiers.probation import try_out
-    from pipeline.device import BatchSize, in_batches, pick_device, place
-    from pipeline.images import to_tensor
-
-    by_key = {key_of(row): row for row in rows}
-    if not (missing := store.missing(by_key)):
-        return
-    account.device = device = pick_device()
-    place(classifier, device)
-    batch_size = BatchSize(BATCH)
-    try_out(classifier, to_tensor([decode_png(by_key[missing[0]]["image"]["bytes"])]).to(device))
-
-    def logits_of(keys: list[Key]) -> list[Row]:
-        pixels = [decode_png(by_key[key]["image"]["bytes"]) for key in keys]
-        results: list[Row | None] = [None] * len(keys)
-        for shape in dict.fromkeys(image.shape for image in pixels):
-            places = [index for index, image in enumerate(pixels) if image.shape == shape]
-            with torch.inference_mode():
-                logits = in_batches(
-                    classifier, to_tensor([pixels[index] for index in places]), batch_size=batch_size, device=device
-                )
-            check_logits(classifier.name, logits, classifier.classes)
-            account.clock.count(len(places))
-            for index, values in zip(places, logits.numpy(), strict=True):
-                results[index] = {"logits": values}
-        return results
-
-    with bar(f"predict {classifier.name}", len(by_key)) as progress:
-        account.rows_computed += store.compute(list(by_key), logits_of, STORED_AT_ONCE, progress.advance)
+@torch.inference_mode()
+def make_logits(classifier: Classifier, batch: Batch) -> tuple[list[Row], int]:
+    """The logits of images as they are, of one size after the other, and the network evaluations that they took."""
+    pixels = [decode_png(row["image"]["bytes"]) for row in batch.rows]
+    found: dict[int, Row] = {}
+    for shape in dict.fromkeys(image.shape for image in pixels):
+        places = [place for place, image in enumerate(pixels) if image.shape == shape]
+        images = to_tensor([pixels[place] for place in places])
+        logits = in_batches(classifier, images, batch_size=batch.size, device=batch.device)
+        check_logits(classifier.name, logits, classifier.classes)
+        found |= {place: {"logits": values} for place, values in zip(places, logits.numpy(), strict=True)}
+    return [found[place] for place in range(len(pixels))], len(pixels)
 
 
 def prediction_rows(

@@ -1,26 +1,20 @@
 """Explain each image by the map of every method of the study."""
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
-from pipeline.device import BatchSize, pick_device, place
-from pipeline.explain.maps import Maps
-from pipeline.images import to_tensor
-from pipeline.infill import load_infill
+from pipeline.infill.file import open_infill
 from pipeline.methods import parse_method
 from pipeline.methods.base import SaliencyMethod
-from pipeline.noise import Noise
-from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance
+from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.explained import explained_rows
-from pipeline.stages.networks import network_identity
+from pipeline.stages.keeping import Batch, keep
+from pipeline.stages.networks import filler_identity, network_identity
 from pipeline.tables import KEPT, TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
@@ -39,31 +33,44 @@ def saliency(
     identity: Path,
     store: Path,
     saliency: Path,
+    fillers: list[Path] | None = None,
 ) -> None:
     """Write one row per method and image: the map that explains the classifier's decision. Known maps are looked up.
 
-    rows: how many images of the part are explained, the first ones.
+    rows: how many images of the part are explained, the first ones. fillers: identities of in-fillers with weights.
     """
-    chosen = json.loads(options)
+    chosen, filling = json.loads(options), read_weights(fillers or [])
     entry, known = chosen["networks"][classifier], json.loads(identity.read_text())
     with job("saliency", chosen["study"], saliency) as account:
         with account.clock("tables"):
             explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
-        account.device = device = pick_device()
         with account.clock("load"):
-            network = place(load_classifier(classifier, entry, seed=chosen["seed"], identity=known), device)
+            network = account.place(load_classifier(classifier, entry, seed=chosen["seed"], identity=known))
         identified = network_identity(entry, known, chosen["seed"])
         inputs = {"images": [images], "predictions": [predictions]}
-        told = provenance("saliency", chosen, code, inputs, weights={classifier: known}, rows=rows)
+        told = provenance("saliency", chosen, code, inputs, weights={classifier: known, **filling}, rows=rows)
         with TableWriter(saliency, "saliency", told) as table:
             for name in chosen["explains"][classifier]:
                 method = parse_method(chosen["methods"][name], "saliency")
-                deciding = method.deciding(identified, chosen["seed"])
-                maps = RowStore(store, "saliency", method.method, deciding, KEPT["saliency"])
-                with account.clock("compute"):
-                    compute_missing(name, network, explained, method, maps, chosen["seed"], account)
+                filler = filler_identity(filling[method.filler]) if method.filler else None
+                maps = keep(
+                    f"saliency {classifier} {name}",
+                    RowStore(
+                        store,
+                        "saliency",
+                        method.method,
+                        method.deciding(identified, chosen["seed"], filler),
+                        KEPT["saliency"],
+                    ),
+                    explained,
+                    key_of,
+                    partial(make_maps, method, network, chosen),
+                    account,
+                    stored_at_once=STORED_AT_ONCE,
+                    batch_size=BATCH,
+                )
                 with account.clock("tables"):
-                    table.extend(table_rows(name, classifier, method, explained, maps))
+                    table.extend(table_rows(name, classifier, method, explained, maps.to_pylist()))
             account.rows = table.rows
 
 
@@ -71,71 +78,38 @@ def key_of(row: Row) -> Key:
     return Key(row["image_id"], row["content"], str(row["explained"]))
 
 
-def compute_missing(
-    name: str,
-    classifier: Classifier,
-    rows: list[Row],
-    method: SaliencyMethod,
-    store: RowStore,
-    seed: int,
-    account: Job,
-) -> None:
-    """Make the maps that the store lacks, and store them batch by batch."""
-    explain, purpose, options = method.function(), method.purpose(), method.keywords()
-    infill = load_infill(method.infill) if getattr(method, "infill", None) else None
-    by_key = {key_of(row): row for row in rows}
-
-    batch_size = BatchSize(BATCH)
-
-    def explain_batch(keys: list[Key]) -> list[Row]:
-        batch = [by_key[key] for key in keys]
-        maps = None
-        while maps is None:
-            maps = attempt(
-                explain,
-                classifier,
-                to_tensor([row["image"] for row in batch]).to(account.device),
-                torch.tensor([row["explained"] for row in batch], device=account.device),
-                noise=Noise(seed, [row["image_id"] for row in batch], purpose).to(account.device),
-                infill=infill,
-                batch_size=batch_size.rows,
-                **options,
-            )
-            if maps is None:
-                batch_size.halve(account.device)
-        account.clock.count(int(maps.network_evaluations.sum()))
-        return [
-            {
-                "map": pack("saliency", "map", maps.map[index].cpu().numpy()),
-                "shape": list(maps.map[index].shape),
-                "objective_value": None if maps.objective is None else float(maps.objective[index]),
-                "steps": None if maps.steps is None else int(maps.steps[index]),
-                "network_evaluations": int(maps.network_evaluations[index]),
-            }
-            for index in range(len(batch))
-        ]
-
-    with bar(f"saliency {classifier.name} {name}", len(by_key)) as progress:
-        account.rows_computed += store.compute(list(by_key), explain_batch, STORED_AT_ONCE, progress.advance)
+def make_maps(method: SaliencyMethod, classifier: Classifier, chosen: Row, batch: Batch) -> tuple[list[Row], int]:
+    """The maps of a batch as they are kept, and the network evaluations that they took. chosen: the options."""
+    explain, choice, images = method.function(), method.options().get("infill"), batch.images()
+    spent = method.spends(*images.shape[-2:])
+    batch.expect(spent.network_evaluations, spent.rows_together)
+    found = explain(
+        classifier,
+        images,
+        batch.column("explained"),
+        noise=batch.noise(chosen["seed"], method.purpose()),
+        infill=open_infill(choice, chosen["fillers"]).to(batch.device) if choice else None,
+        batch_size=batch.size.rows,
+        **method.keywords(),
+    )
+    rows = [
+        {
+            "map": pack("saliency", "map", found.map[index].cpu().numpy()),
+            "shape": list(found.map[index].shape),
+            "objective_value": None if found.objective is None else float(found.objective[index]),
+            "steps": None if found.steps is None else int(found.steps[index]),
+            "network_evaluations": int(found.network_evaluations[index]),
+        }
+        for index in range(len(batch.rows))
+    ]
+    return rows, int(found.network_evaluations.sum())
 
 
-def attempt(explain: Callable[..., Maps], *arguments: Any, **options: Any) -> Maps | None:
-    """The maps, or None where the card has too little memory, which is free again once this frame is left."""
-    try:
-        return explain(*arguments, **options)
-    except torch.OutOfMemoryError:
-        pass
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return None
-
-
-def table_rows(name: str, classifier: str, method: SaliencyMethod, rows: list[Row], store: RowStore) -> list[Row]:
+def table_rows(name: str, classifier: str, method: SaliencyMethod, rows: list[Row], kept: list[Row]) -> list[Row]:
     """The rows of one method, in the order of the images."""
-    found = store.select([key_of(row) for row in rows]).to_pylist()
     return [
         {
-            **kept,
+            **found,
             "row_id": row_id(classifier, name, row["image_id"]),
             "image_id": row["image_id"],
             "classifier": classifier,
@@ -144,5 +118,5 @@ def table_rows(name: str, classifier: str, method: SaliencyMethod, rows: list[Ro
             "infill": method.filled_in,
             "objective": getattr(method, "objective", None),
         }
-        for row, kept in zip(rows, found, strict=True)
+        for row, found in zip(rows, kept, strict=True)
     ]

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from pipeline.classifiers.load import load_classifier
-from pipeline.device import pick_device, place
 from pipeline.images import decode_mask, to_tensor
-from pipeline.infill import load_infill
+from pipeline.infill.file import open_infill
 from pipeline.metrics import flipping
 from pipeline.metrics.control_maps import CENTRED, RANDOM, contenders
 from pipeline.metrics.localisation import tight_boxes
@@ -38,10 +37,11 @@ def score_saliency(
     classifier: str,
     scores: Path,
     identity: Path | None = None,
+    fillers: list[Path] | None = None,
 ) -> None:
     """Write one row per image, method and metric; an image that a metric has nothing to say of is an unscored row.
 
-    Controls and the ceiling are scored beside the methods.
+    Controls and the ceiling are scored beside the methods. fillers: identities of in-fillers with weights.
     """
     chosen = json.loads(options)
     with job("score_saliency", chosen["study"], scores) as account:
@@ -50,16 +50,16 @@ def score_saliency(
             image_ids = list(next(iter(maps.values())))
             rows = read_images(images, image_ids)
             flips = read_flips(truth, classifier)
-        account.device = device = pick_device()
         with account.clock("load"):
-            judged = place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]), device)
-        judged.register_forward_hook(lambda network, inputs, logits: account.clock.count(len(logits)))
+            judged = account.place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]))
+        account.passed, device = account.clock.count, account.device
         inputs = {"images": images, "saliency": saliency, "scores": [truth]}
-        weights = read_weights([identity] if identity else [])
+        weights = read_weights([*([identity] if identity else []), *(fillers or [])])
         told = provenance("score_saliency", chosen, code, inputs, weights=weights)
         targets = [next(iter(maps.values()))[image_id][1] for image_id in image_ids]
         explained = explained_images(rows, targets, flips, Noise(chosen["seed"], image_ids, flipping.PURPOSE), device)
-        infills, first = {name: load_infill(name) for name in chosen["infills"]}, chosen["infills"][0]
+        opened = [open_infill(choice, chosen["fillers"]).to(device) for choice in chosen["infills"]]
+        infills, first = {infill.name: infill for infill in opened}, opened[0].name
         with account.clock("compute"):
             filled = truth_fill_flips(judged, explained, infills[first])
         made = ((method, np.stack([own[image_id][0] for image_id in image_ids])) for method, own in maps.items())

@@ -14,7 +14,6 @@ from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
 from pipeline.diffusion.samplers import draw_images
 from pipeline.diffusion.schedule import full_schedule
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.train import Progress, Recipe, train_denoiser
 from pipeline.diffusion.unet import UNet
 from pipeline.files import appearing
@@ -23,6 +22,7 @@ from pipeline.images import encode_png, tile
 from pipeline.noise import Noise
 from pipeline.stages.resumable import State, progress_file, train_resumably
 from pipeline.stages.training_data import TrainingData, read_training_data
+from pipeline.unet_shape import Shape
 
 RECIPE = ("steps", "batch_size", "learning_rate", "weight_decay", "average", "flips")
 PURPOSE = "generate"

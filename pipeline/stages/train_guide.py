@@ -12,7 +12,6 @@ from pipeline.device import in_batches, pick_device
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import load_model, save_model
 from pipeline.diffusion.schedule import Schedule, full_schedule
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.train import Progress, Recipe, noised_at
 from pipeline.diffusion.train import train_guide as follow
 from pipeline.diffusion.unet import NoisyClassifier
@@ -23,6 +22,7 @@ from pipeline.stages.generator_card import guide_card
 from pipeline.stages.resumable import progress_file, train_resumably
 from pipeline.stages.train_generator import RECIPE
 from pipeline.stages.training_data import TrainingData, read_training_data
+from pipeline.unet_shape import Shape
 
 PARTS, BATCH = 10, 128
 PURPOSE = "test"

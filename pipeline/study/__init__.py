@@ -13,22 +13,24 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from pipeline.classifiers.entry import Network
+from pipeline.diffusion.entry import Generator
 from pipeline.errors import UserError, nearest
+from pipeline.infill.declared import called, entry_of, heuristics
+from pipeline.infill.entry import Filler
 from pipeline.methods import methods
 from pipeline.metrics.controls import NEAREST_REAL, UNCHANGED
 from pipeline.section import Name, Section
 from pipeline.study.datasets import Dataset
 from pipeline.study.evaluation import MEASURING, OWN_FEATURES, Evaluation
-from pipeline.study.generators import Generator
 from pipeline.study.mistakes import describe
-from pipeline.study.networks import Network, Training
 from pipeline.study.schema import study_schema
 from pipeline.study.sweeps import expand_sweeps
-from pipeline.study.training import GeneratorTraining, GuideTraining, Recipe, recipes
+from pipeline.study.training import GeneratorTraining, GuideTraining, InfillTraining, Recipe, Training, recipes
 
 DEFAULT = Path("config.yaml")
 STUDIES = Path("studies")
-SHIPPED, SHIPPED_GENERATORS = Path("data/classifiers"), Path("data/generators")
+SHIPPED, SHIPPED_GENERATORS, SHIPPED_INFILLS = Path("data/classifiers"), Path("data/generators"), Path("data/infills")
 EXPLAINING = ("saliency", "counterfactuals")
 """The sections whose entries are methods that explain."""
 Saliency, Counterfactual = (
@@ -73,6 +75,7 @@ class Study(Section):
     oracles: list[Name] = Field([], description="Networks that judge the same task: of this study, or shipped.")
     readers: list[Name] = Field([], description="Networks that name concepts: of this study, or shipped.")
     generators: dict[Name, Generator] = Field({}, description="Diffusion models that methods use, and their guides.")
+    infills: dict[Name, Filler] = Field({}, description="In-fillers that have weights, and that methods name.")
     explained_rows: int = Field(24, ge=1, description="How many of the images are explained: the first ones.")
     explained_class: Literal["predicted", "label"] = Field(
         "predicted",
@@ -100,6 +103,10 @@ class Study(Section):
         for name in self.dataset.correct:
             if name not in self.classifiers:
                 refuse_name("dataset.correct", name, self.classifiers)
+        for name, planted in self.evaluation.planted.items():
+            for where, each in (("", name), (f".{name}.clean", planted.clean)):
+                if each not in self.classifiers:
+                    refuse_name(f"evaluation.planted{where}", each, self.classifiers)
         for section in EXPLAINING:
             for entry, method in getattr(self, section).items():
                 for name in method.classifiers or []:
@@ -120,6 +127,9 @@ class Study(Section):
                 "counterfactuals.{name}: a control that is scored beside every method is called so; rename the method.",
                 {"name": name},
             )
+        for where, name in self.maps_named().items():
+            if name not in self.saliency:
+                refuse_name(where, name, self.saliency)
         refuse_twice("networks", self.networks, "classifiers", self.classifiers)
         for where, name in {**self.helpers_named(), **self.measuring_named()}.items():
             known = [*self.networks, *self.classifiers, *shipped_networks()]
@@ -166,6 +176,50 @@ class Study(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def name_only_infills_that_exist(self) -> Study:
+        """Every in-filler that is named somewhere must need no weights, be defined or shipped; the others be used."""
+        known = [*heuristics(), *self.infills, *shipped_infills()]
+        for where, name in self.infills_named().items():
+            if name not in known:
+                refuse_name(where, name, known)
+        for name, filler in self.infills.items():
+            if filler.trained is not None and filler.trained not in recipes(self.training, InfillTraining):
+                refuse_name(f"infills.{name}.trained", filler.trained, recipes(self.training, InfillTraining))
+        names = [called(choice) for choice in self.evaluation.infills]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise PydanticCustomError(
+                "twice", "evaluation.infills: {name} stands twice; leave one out.", {"name": twice[0]}
+            )
+        if taken := sorted(set(self.infills) & set(heuristics())):
+            raise PydanticCustomError(
+                "twice", "infills.{name}: an in-filler without weights is called so; rename this.", {"name": taken[0]}
+            )
+        for role in ("classifiers", "networks", "generators"):
+            refuse_twice("infills", self.infills, role, getattr(self, role))
+        kept = {name for name, filler in self.infills.items() if filler.trained is not None}
+        if idle := set(self.infills) - kept - set(self.infills_named().values()):
+            raise PydanticCustomError(
+                "idle",
+                "infills.{name}: it is never used; name it as the infill of a method or in evaluation, or remove it.",
+                {"name": min(idle)},
+            )
+        return self
+
+    def infills_named(self) -> dict[str, str]:
+        """The in-fillers that are named, by the place in the study that names them."""
+        chosen = {f"saliency.{name}.infill": method.chosen_infill for name, method in self.saliency.items()}
+        chosen |= {f"evaluation.infills.{index}": each for index, each in enumerate(self.evaluation.infills)}
+        return {where: choice for where, choice in chosen.items() if isinstance(choice, str)}
+
+    @property
+    def fillers(self) -> dict[str, Filler]:
+        """The in-fillers with weights by name: of the study, and those that are named and ship."""
+        named = dict.fromkeys([*self.infills, *filter(None, map(entry_of, self.infills_named().values()))])
+        return {
+            name: self.infills.get(name) or Filler(file=str(SHIPPED_INFILLS / f"{name}.safetensors")) for name in named
+        }
+
     def generators_named(self) -> dict[str, str]:
         """The generators and guides that methods name, by the place in the study that names them."""
         return {
@@ -189,6 +243,12 @@ class Study(Section):
         """The robust classifiers that cones name, by the place in the study that names them."""
         cones = ((name, getattr(entry, "cone", None)) for name, entry in self.counterfactuals.items())
         return {f"counterfactuals.{name}.cone.helper": cone.helper for name, cone in cones if cone is not None}
+
+    def maps_named(self) -> dict[str, str]:
+        """The entries of `saliency` that regions name, by the place in the study that names them."""
+        regions = ((name, getattr(entry, "region", None)) for name, entry in self.counterfactuals.items())
+        named = ((name, region.saliency) for name, region in regions if region is not None)
+        return {f"counterfactuals.{name}.region.saliency": entry for name, entry in named if entry is not None}
 
     @property
     def measuring(self) -> dict[str, str | Section | None]:
@@ -248,6 +308,11 @@ def shipped_generators() -> list[str]:
     return sorted(path.stem for path in SHIPPED_GENERATORS.glob("*.safetensors"))
 
 
+def shipped_infills() -> list[str]:
+    """Names of the in-fillers with weights that come with the project."""
+    return sorted(path.stem for path in SHIPPED_INFILLS.glob("*.safetensors"))
+
+
 def load_study(name: str = "default") -> Study:
     """Read a study by its name (`default`, or one of studies/) or by the path of its file.
 
@@ -257,7 +322,10 @@ def load_study(name: str = "default") -> Study:
     values = read_yaml(path)
     if values.get("extends") is not None:
         # The name stays out: a study without one of its own would write over the default's results.
-        values = {**{key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}, **values}
+        inherited = {key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}
+        if "classifiers" in values:  # what was planted, was planted in classifiers of the default study
+            inherited["evaluation"] = {**inherited["evaluation"], "planted": {}}
+        values = {**inherited, **values}
     values = expanded(path, values)
     try:
         return Study.model_validate(values)

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from pipeline.methods import methods
-from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
-from pipeline.methods.diffusion import Cone
-from pipeline.section import Section
-from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
-from pipeline.study.datasets import (
+from pipeline.classifiers.entry import Network
+from pipeline.datasets.sections import (
     DigitsDataset,
     FolderDataset,
     Framed,
@@ -20,14 +16,32 @@ from pipeline.study.datasets import (
     ImageNetDataset,
     MixtureComponent,
     PriorOptions,
-    Sampled,
     Shares,
     WorldDataset,
 )
-from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, SimSiam
-from pipeline.study.generators import Generator, GeneratorShape, NoiseSchedule
-from pipeline.study.networks import Network, Relabel, Training
-from pipeline.study.training import DiffusionTraining, Gate, GeneratorTraining, GuideTraining, UNetShape
+from pipeline.diffusion.entry import Generator, NoiseSchedule
+from pipeline.infill.declared import heuristics
+from pipeline.infill.declared.vae import VaeShape
+from pipeline.infill.entry import Filler
+from pipeline.methods import methods
+from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
+from pipeline.methods.diffusion import Cone, Region
+from pipeline.section import Section
+from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
+from pipeline.study.datasets import Sampled
+from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, Planted, SimSiam
+from pipeline.study.training import (
+    DiffusionTraining,
+    Gate,
+    GeneratorTraining,
+    GuideTraining,
+    ImageTraining,
+    InfillTraining,
+    Relabel,
+    Training,
+    UNetShape,
+)
+from pipeline.unet_shape import GeneratorShape
 
 INTRODUCTION = """\
 # Reference of the study file
@@ -67,6 +81,13 @@ def chapters_of(family: str) -> Iterator[Chapter]:
         files = ", ".join(f"{each}: {{file: resources/{each}.safetensors}}" for each in named)
         generators = f"generators: {{{files}}}\n" if named else ""
         yield Chapter(f"{family}: {name}", declared, "", f"{generators}{family}:\n  {declared.example}\n", name)
+
+
+def chapters_of_infills() -> Iterator[Chapter]:
+    """The chapters of the in-fillers without weights, from their declarations."""
+    for name, declared in heuristics().items():
+        example = f"saliency:\n  fido: {{method: fido, infill: {declared.example}}}\n"
+        yield Chapter(f"infill: {name}", declared, "", example, f"in-filler {name} with options")
 
 
 CHAPTERS = (
@@ -204,6 +225,22 @@ counterfactuals:
 """,
     ),
     Chapter(
+        "infills",
+        Filler,
+        "`infills` maps names to in-fillers that have weights; the option `infill` of methods, and `evaluation`, name"
+        " them. One that ships in `data/infills` needs no entry, and those without weights are named as they are.",
+        """\
+training:
+  faces-vae: {dataset: {world: portraits}, rows: 16000, vae: {channels: 16}}
+infills:
+  faces-vae: {trained: faces-vae}
+saliency:
+  fido-vae: {method: fido, infill: faces-vae}
+""",
+        called="in-filler with weights",
+    ),
+    *chapters_of_infills(),
+    Chapter(
         "schedule",
         NoiseSchedule,
         example="""\
@@ -264,15 +301,54 @@ generators:
         called="recipe of a guide",
     ),
     Chapter(
-        "Diffusion recipes",
-        DiffusionTraining,
-        "Keys of both kinds of diffusion recipes.",
+        "training: vae",
+        InfillTraining,
+        "Masks are of the kinds that FIDO makes: boxes, strokes, regions of smooth noise, single pixels. Training goes"
+        " on where it was stopped, and shows images with holes in `resources/infills/<name>.png` while it learns.",
+        """\
+training:
+  faces-vae:
+    dataset: {world: portraits, size: 64}
+    rows: 16000
+    vae: {channels: 16}
+    steps: 6000
+infills:
+  faces-vae: {trained: faces-vae}
+saliency:
+  fido-vae: {method: fido, infill: faces-vae}
+""",
+        called="recipe of an in-filler",
+    ),
+    Chapter(
+        "vae",
+        VaeShape,
+        example="""\
+training:
+  faces-vae: {dataset: {folder: photos, size: 64}, vae: {channels: 32, variance: false}}
+""",
+    ),
+    Chapter(
+        "Recipes on images",
+        ImageTraining,
+        "Keys of all recipes but those of classifiers.",
         """\
 training:
   mine:
     dataset: {folder: photos, size: 64}
     flips: true
     seed: 3
+    unet: {channels: 64, multipliers: [1, 2, 3], attention: [16]}
+""",
+    ),
+    Chapter(
+        "Diffusion recipes",
+        DiffusionTraining,
+        "The key of both kinds of diffusion recipes.",
+        """\
+training:
+  mine:
+    dataset: {folder: photos, size: 64}
+    schedule: {name: cosine}
     unet: {channels: 64, multipliers: [1, 2, 3], attention: [16]}
 """,
     ),
@@ -366,6 +442,20 @@ counterfactuals:
   dvce: {method: dvce, generator: adm, cone: {helper: smile-robust, angle: 40, projection: exact}}
 """,
     ),
+    Chapter(
+        "region",
+        Region,
+        "With the part of a concept of a world, which covers all that changing the concept changes, it asks what the"
+        " truth asks: if only this may change, does the decision? An image without such pixels stays as it is.",
+        """\
+generators: {adm: {file: resources/adm.safetensors}}
+saliency: {occlusion: {method: occlusion}}
+counterfactuals:
+  mouth: {method: region-guidance, generator: adm, region: {parts: [smile]}}
+  seen: {method: maskdime, generator: adm, region: {saliency: occlusion, share: 0.2}}
+  drawn: {method: dvce, generator: adm, region: {drawn: resources/mouth.png}}
+""",
+    ),
     *chapters_of("counterfactuals"),
     Chapter(
         "evaluation",
@@ -387,6 +477,17 @@ evaluation:
     ),
     Chapter("simsiam", SimSiam, example="evaluation:\n  similarity: {simsiam: resources/checkpoint_0099.pth.tar}\n"),
     Chapter("vggface2", FaceEncoder, example="evaluation:\n  faces: {vggface2: resources/resnet50_ft_weight.pkl}\n"),
+    Chapter(
+        "planted",
+        Planted,
+        example="""\
+classifiers:
+  smile-cnn: {file: data/classifiers/smile-cnn.safetensors}
+  smile-shortcut: {file: data/classifiers/smile-shortcut.safetensors}
+evaluation:
+  planted: {smile-shortcut: {concept: glasses, clean: smile-cnn}}
+""",
+    ),
     Chapter("statistics", Statistics, example="statistics: {bootstrap: 5000, confidence: 0.99}\n"),
     Chapter("report", ReportOptions, example="report: {title: What the networks look at, examples: 12}\n"),
 )

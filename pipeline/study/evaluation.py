@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.methods.base import InfillName
+from pipeline.methods.base import InfillChoice
 from pipeline.section import Name, Section
 
 Digest = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the file.")
@@ -45,10 +45,17 @@ class FaceEncoder(Section):
     sha256: str | None = Digest
 
 
+class Planted(Section):
+    """A concept that a classifier was taught to read, beside a clean twin: another classifier that was not."""
+
+    concept: Name = Field(description="The planted concept.")
+    clean: Name = Field(description="A classifier of this study of the same task, which does not look at it.")
+
+
 class Evaluation(Section):
     """How explanations are tested. A network of our own that measures stands in all tables under its own name."""
 
-    infills: list[InfillName] = Field(
+    infills: list[InfillChoice] = Field(
         ["mean"],
         min_length=1,
         description="In-fillers of the flipping curves, the same for all maps. A method that fills in the same itself"
@@ -64,6 +71,9 @@ class Evaluation(Section):
     )
     similarity: Name | SimSiam | None = Field(
         None, description="What says whether an image is still the same thing; if not given, as `perceptual`."
+    )
+    planted: dict[Name, Planted] = Field(
+        {}, description="What classifiers were taught to read by mistake; methods are asked whether they find it."
     )
     faces: FaceEncoder | None = Field(None, description="What says whether it is still the same face; none by itself.")
 

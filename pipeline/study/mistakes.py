@@ -73,6 +73,8 @@ def find(location: tuple[str | int, ...], schema: Node) -> Place:
     union, inside, node, parent = None, False, schema, schema
     for part in location[:-1] if is_key else location:
         kinds = branches(node)
+        if len(kinds) == 1 and "oneOf" in kinds[0]:
+            node, kinds = kinds[0], branches(kinds[0])
         if "oneOf" in node:
             sections = [resolve(kind, schema) for kind in kinds]
             node = next((section for section in sections if part in tags(section)), {})
@@ -92,8 +94,11 @@ def find(location: tuple[str | int, ...], schema: Node) -> Place:
 
 
 def tags(section: Node) -> list[str]:
-    """What pydantic calls a section among several: the key, or the method, that it is chosen by."""
-    return [*section.get("required", []), section["properties"].get("method", {}).get("const")]
+    """What pydantic calls a section among several: the key, or the fixed value of the key, that it is chosen by."""
+    if section.get("type") == "string":
+        return ["name"]
+    required = section.get("required", [])
+    return [*required, *(section["properties"][key].get("const") for key in required)]
 
 
 def resolve(node: Node, schema: Node) -> Node:
@@ -146,14 +151,17 @@ def hint_at_kind(given: Any, kinds: list[str]) -> str:
 
 
 def hint_at_method(given: Any, node: Node, schema: Node) -> str:
-    """What to write where a section names no method, or one that there is not."""
-    methods = [resolve(kind, schema)["properties"]["method"]["const"] for kind in branches(node)]
-    word = given.get("method") if isinstance(given, dict) else None
+    """What to write where a section names no method or in-filler, or one that there is not."""
+    node = node if "oneOf" in node else branches(node)[0]
+    keys = [resolve(kind, schema).get("properties", {}) for kind in branches(node)]
+    key = "method" if "method" in keys[0] else "infill"
+    known = [of_kind[key]["const"] for of_kind in keys if of_kind]
+    word = given.get(key) if isinstance(given, dict) else None
     if word is None:
-        return f"the key 'method' is missing; write for example method: {methods[0]}"
-    close = nearest(str(word), methods)
-    hint = f"did you mean '{close}'?" if close else f"there are {', '.join(methods)}."
-    return f"there is no method {shown(word)}; {hint}"
+        return f"the key '{key}' is missing; write for example {key}: {known[0]}"
+    close = nearest(str(word), known)
+    hint = f"did you mean '{close}'?" if close else f"there are {', '.join(known)}."
+    return f"there is no {'method' if key == 'method' else 'in-filler'} {shown(word)}; {hint}"
 
 
 def hint_at_value(given: Any, node: Node) -> str:

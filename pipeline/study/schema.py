@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from pipeline.classifiers.entry import PROGRAMS
+from pipeline.classifiers.entry import PROGRAMS, Network
+from pipeline.diffusion.entry import Generator
+from pipeline.infill.entry import Filler
 from pipeline.section import Section
-from pipeline.study.generators import GENERATOR_SOURCES
-from pipeline.study.networks import SOURCES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS_OF_DEFAULT = ("dataset", "classifiers")  # required, but `extends: default` gives them
@@ -35,9 +35,9 @@ def study_schema(study: type[Section]) -> dict[str, Any]:
     schema = study.model_json_schema(schema_generator=SectionSchema)
     for section in [schema, *schema["$defs"].values()]:
         section.pop("title", None)
-    for section, sources in (("Network", SOURCES), ("Generator", GENERATOR_SOURCES)):
-        one = [{"required": [source], "properties": {source: {"type": "string"}}} for source in sources]
-        schema["$defs"][section]["allOf"] = [{"oneOf": one}]
+    for entry in (Network, Generator, Filler):
+        one = [{"required": [source], "properties": {source: {"type": "string"}}} for source in entry.sources()]
+        schema["$defs"][entry.__name__]["allOf"] = [{"oneOf": one}]
     trusted = {"required": ["trusted"], "properties": {"trusted": {"const": True}}}
     for program in PROGRAMS:
         given = {"required": [program], "properties": {program: {"type": "string"}}}

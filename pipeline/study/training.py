@@ -1,4 +1,4 @@
-"""The section `training`: recipes of classifiers, of diffusion models, and of classifiers of noised images."""
+"""The section `training`: recipes of classifiers, diffusion models, classifiers of noised images, and in-fillers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,47 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.diffusion.shape import Shape
+from pipeline.diffusion.entry import NoiseSchedule
 from pipeline.errors import UserError
+from pipeline.infill.declared.vae import VaeShape
 from pipeline.section import Name, Section, Share, chosen_by_key
 from pipeline.study.datasets import TrainingDataset
-from pipeline.study.generators import NoiseSchedule
-from pipeline.study.networks import Training
+from pipeline.unet_shape import Shape
 
 COLOURS = 3  # channels of the images of every study
+
+
+class Relabel(Section):
+    """A planted shortcut: in the chosen images one concept counts as another one when the label is read."""
+
+    concept: str = Field(description="Concept whose value is replaced.")
+    by: str = Field(description="Concept whose value it takes.")
+    nuisance: str = Field(description="Nuisance number that chooses the images.")
+    below: float = Field(description="Images where that number is below this are chosen.")
+
+
+class Training(Section):
+    """How a network is trained; gives weights in our own format and a model card."""
+
+    dataset: TrainingDataset = Field(description="Where the images come from; its split `train` is used.")
+    rows: int | None = Field(None, ge=32, description="Number of training images; all there are if nothing is said.")
+    tasks: list[str] = Field(
+        min_length=1, description="Tasks to learn, one head each. A nuisance number of a world is a task of 5 classes."
+    )
+    architecture: str = Field(description="Name of a timm architecture.")
+    options: dict[str, Any] = Field({}, description="Keyword arguments of the architecture.")
+    steps: int = Field(1000, ge=0, description="Optimiser steps; 0 leaves the weights random.")
+    batch_size: int = Field(64, ge=2, description="Images per step.")
+    learning_rate: float = Field(2e-3, gt=0, description="Highest learning rate of AdamW.")
+    weight_decay: float = Field(0.02, ge=0, description="Weight decay of AdamW.")
+    noise: Share = Field(0.3, description="Share of training images with added noise.")
+    blur: Share = Field(0.3, description="Share of training images that are blurred.")
+    epsilon: float = Field(0.0, ge=0, description="Radius of adversarial training in the L2 ball; 0 trains plainly.")
+    attack_steps: int = Field(3, ge=1, description="Steps of the attack in training.")
+    relabel: Relabel | None = Field(None, description="Plant a shortcut.")
+    held_out: int = Field(1000, ge=0, description="Further images for calibration; a tenth where the data is finite.")
+    tested: int = Field(2000, ge=1, description="Images of the split `test` for the figures of the model card.")
+    seed: int = Field(1, ge=0, description="Seed of the data, the first weights and the order of the images.")
 
 
 class UNetShape(Section):
@@ -38,12 +71,11 @@ class UNetShape(Section):
         return Shape.from_options({**self.model_dump(), "size": size, "out_channels": out_channels})
 
 
-class DiffusionTraining(Section):
-    """What recipes of diffusion models and of their guides share; gives weights in our own format and a model card."""
+class ImageTraining(Section):
+    """What recipes of networks that make images, and of their guides, share; gives weights and a model card."""
 
     dataset: TrainingDataset = Field(description="Where the images come from; its split `train` is used.")
     rows: int | None = Field(None, ge=32, description="Number of training images; all there are if nothing is said.")
-    schedule: NoiseSchedule = Field(NoiseSchedule(), description="The noise that images get.")
     steps: int = Field(3000, ge=1, description="Optimiser steps.")
     batch_size: int = Field(32, ge=2, description="Images per step.")
     learning_rate: float = Field(1.2e-3, gt=0, description="Highest learning rate of AdamW.")
@@ -52,16 +84,26 @@ class DiffusionTraining(Section):
     flips: bool = Field(False, description="Mirror half of the images; not where left and right mean something.")
     seed: int = Field(1, ge=0, description="Seed of the data, the first weights and the order of the images.")
 
+    @model_validator(mode="after")
+    def have_images_of_one_size(self) -> ImageTraining:
+        if self.dataset.size is None:
+            raise PydanticCustomError(
+                "size", "the images of `dataset` have sizes of their own; set its size, such as 64", {}
+            )
+        return self
+
+
+class DiffusionTraining(ImageTraining):
+    """What recipes of diffusion models and of their guides share."""
+
+    schedule: NoiseSchedule = Field(NoiseSchedule(), description="The noise that images get.")
+
     @property
     def network(self) -> UNetShape:
         return next(getattr(self, key) for key in ("unet", "noisy_classifier") if hasattr(self, key))
 
     @model_validator(mode="after")
     def fit_the_images(self) -> DiffusionTraining:
-        if self.dataset.size is None:
-            raise PydanticCustomError(
-                "size", "the images of `dataset` have sizes of their own; set its size, such as 64", {}
-            )
         try:
             self.network.shape(self.dataset.size, COLOURS)
         except UserError as error:
@@ -103,15 +145,40 @@ class GuideTraining(DiffusionTraining):
     tested: int = Field(2000, ge=1, description="Images of the split `test` for the figures of the model card.")
 
 
+class InfillTraining(ImageTraining):
+    """How an in-filler is trained: it learns to make what masks like FIDO's hide in the images of the dataset."""
+
+    vae: VaeShape = Field(description="The network: a variational autoencoder.")
+    divergence: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of the code's Kullback-Leibler divergence; one over the number of training images if"
+        " nothing is said, as published.",
+    )
+    tested: int = Field(500, ge=1, description="Images of the split `test` for the figures of the model card.")
+
+    @model_validator(mode="after")
+    def fit_the_images(self) -> InfillTraining:
+        if self.dataset.size % 4:
+            raise PydanticCustomError(
+                "size",
+                "the side of its images is {size}; an in-filler halves it twice: use a multiple of 4, such as 64",
+                {"size": self.dataset.size},
+            )
+        return self
+
+
 RECIPES: dict[str, type[Section]] = {
     "architecture": Training,
     "unet": GeneratorTraining,
     "noisy_classifier": GuideTraining,
+    "vae": InfillTraining,
 }
 Recipe = Annotated[
     Annotated[Training, Tag("architecture")]
     | Annotated[GeneratorTraining, Tag("unet")]
-    | Annotated[GuideTraining, Tag("noisy_classifier")],
+    | Annotated[GuideTraining, Tag("noisy_classifier")]
+    | Annotated[InfillTraining, Tag("vae")],
     chosen_by_key(RECIPES, "a recipe"),
 ]
 

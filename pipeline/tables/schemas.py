@@ -31,7 +31,10 @@ NAMES = pyarrow.list_(pyarrow.string())
 
 STATUSES = ("ok", "failed", "unscored")
 """Unscored: a metric has nothing to say of this row, such as an image whose decision nothing flips; no mistake."""
-FAMILIES = ("classifiers", "generators", "saliency", "counterfactuals", "directions", "importance", "checks")
+FAMILIES = (
+    *("classifiers", "generators", "saliency", "counterfactuals", "directions", "importance", "checks"),
+    "accusations",
+)
 DEFINITIONS = ("paper", "corrected")
 
 # Number format of each column of type ARRAY. Maps keep float32: gradients underflow in float16, and ranks would tie.
@@ -194,6 +197,19 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         computed("n", NUMBER),
         optional("n_changed", NUMBER),
         optional("checks", NUMBERS),
+    ),
+    "accusations": (
+        *ROW,
+        optional("image_id", TEXT),  # none where something is said of the whole dataset
+        required("classifier", TEXT),
+        required("family", TEXT, FAMILIES),
+        optional("method", TEXT),
+        optional("control", TEXT),  # as in scores; the ceiling too
+        optional("judge", TEXT),  # who saw the concept change
+        required("concept", TEXT),
+        optional("score", PRECISE),
+        required("flips", BOOLEAN),  # whether changing the concept changes the decision
+        required("effect", PRECISE),
     ),
     "scores": (
         *ROW,

@@ -101,6 +101,8 @@ class Stage:
     """Tables, or what one stage writes of them (`scores/score`); of these the parts of its own classifier and shard."""
     each: tuple[str, ...] = ()
     """One job per what: `classifier`, `shard`, or `network` for those that train."""
+    only_if: Mapping[str, Callable[[Job], bool]] = field(default_factory=dict)
+    """When it reads a table, of those that it reads in some studies alone."""
     together: tuple[str, ...] = ()
     """What the parts are for that one job writes together."""
     when: Callable[[Job], bool] = lambda job: True
@@ -207,13 +209,19 @@ class Job:
     def given(self) -> dict[str, Any]:
         return self.stage.given(self)
 
+    @property
+    def reads(self) -> list[str]:
+        """What the stage reads in this study."""
+        conditions = self.stage.only_if
+        return [read for read in self.stage.reads if read not in conditions or conditions[read](self)]
+
     @cached_property
     def inputs(self) -> dict[str, list[str]]:
         """The parts of each table that it is made from, in the order in which its rule names them."""
         found: dict[str, list[str]] = {}
         own = {"classifier": self.classifier, "shard": self.shard}
         for read, levels in [
-            *((read, own) for read in self.stage.reads),
+            *((read, own) for read in self.reads),
             *((read, {}) for read in self.stage.whole(self)),
         ]:
             table, _, stage = read.partition("/")

@@ -1,5 +1,8 @@
 from collections.abc import Iterator
+from pathlib import Path
 
+from pipeline.digests import file_digest
+from pipeline.errors import UserError
 from pipeline.methods.base import CounterfactualMethod
 from pipeline.study.targets import near_and_far, pairs_of, targets_of_image
 from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes, forwards
@@ -28,11 +31,12 @@ def options(job: Job) -> dict:
         "study": study.study,
         "seed": study.seed,
         "networks": job.plan.entries(job.networks),
-        "generators": job.plan.entries(job.networks, generators=True),
+        "generators": job.plan.entries(job.networks, "generators"),
         "explained_class": study.explained_class,
         "methods": {name: method.options() for name, method in study.counterfactuals.items()},
         "wanted": {name: wanted(name, method) for name, method in study.counterfactuals.items()},
         "near_and_far": near_and_far(study.counterfactuals.values()),
+        "drawn": drawn(job),
         "explains": {
             name: list(job.plan.job("counterfactuals", classifier=name).methods) for name in study.classifiers
         },
@@ -42,6 +46,22 @@ def options(job: Job) -> dict:
 def follow_from_all_images(job: Job) -> list[str]:
     """The predictions of all images, where targets follow from them."""
     return ["predictions/predict"] if any(each.target == "most-confused" for each in job.methods.values()) else []
+
+
+def follows_maps(job: Job) -> bool:
+    """Whether maps say where images may change."""
+    regions = (getattr(method, "region", None) for method in job.methods.values())
+    return any(region is not None and region.saliency is not None for region in regions)
+
+
+def drawn(job: Job) -> dict[str, str]:
+    """sha256 of each file in which a person drew where images may change. Raises UserError for a missing one."""
+    regions = (getattr(method, "region", None) for method in job.study.counterfactuals.values())
+    paths = {region.drawn for region in regions if region and region.drawn}
+    for path in paths:
+        if not Path(path).is_file():
+            raise UserError(f"counterfactuals: a region is drawn in {path}, which does not exist; draw it anew.")
+    return {path: file_digest(Path(path)) for path in sorted(paths)}
 
 
 def passes(job: Job) -> Iterator[Passes]:
@@ -78,7 +98,8 @@ def kept(job: Job, identities: Identities) -> Iterator[Kept]:
 
 STAGE = Stage(
     says="Change each image until the classifier decides for another class, by every method.",
-    reads=("identities", "images", "predictions/predict"),
+    reads=("identities", "images", "predictions/predict", "saliency"),
+    only_if={"saliency": follows_maps},
     writes="counterfactuals",
     each=("classifier", "shard"),
     whole=follow_from_all_images,

@@ -6,7 +6,9 @@ What is only known once a network is loaded is refused then, by the method itsel
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from pipeline.datasets.decode import read_mask
 from pipeline.diffusion.roles import check_kind, check_same_size, check_unconditional
 from pipeline.errors import UserError, alternatives, listed, nearest
 from pipeline.explain.pairs import targets_by_class
@@ -18,6 +20,7 @@ from pipeline.workflow.plan import Plan
 from pipeline.worlds import load_world
 
 KINDS = {"generator": "unet", "guide": "noisy-classifier"}
+MARKED = "object"  # the part that the masks of a folder are of
 LIMIT = "or say by `classifiers` which classifiers the method explains"
 
 
@@ -29,7 +32,7 @@ def check_methods(plan: Plan) -> None:
                 check_gradients(plan, f"{section}.{name}", method, classifier)
     for name, method in plan.study.counterfactuals.items():
         check_generators(plan, f"counterfactuals.{name}", method)
-        check_immutable(plan, f"counterfactuals.{name}.immutable", getattr(method, "immutable", []))
+        check_region(plan, f"counterfactuals.{name}", method)
         for classifier in filter(method.explains, plan.study.classifiers):
             check_classes(plan, name, method, classifier)
 
@@ -114,13 +117,38 @@ def check_guide(plan: Plan, where: str, guide: str, classifier: str, classes: Se
         )
 
 
-def check_immutable(plan: Plan, where: str, parts: Sequence[str]) -> None:
-    """Where the parts of images are known: all concepts of a world, and what the masks of a folder are of."""
-    if not parts or getattr(plan.study.dataset, "masks", None):
+def check_region(plan: Plan, where: str, method: CounterfactualMethod) -> None:
+    """Whether all that a method is confined by is there."""
+    region = getattr(method, "region", None)
+    check_parts(plan, f"{where}.immutable", getattr(method, "immutable", []))
+    if region is None:
         return
-    if not plan.has_truth:
-        raise UserError(f"{where}: nothing is known of the parts of these images; leave it out, or use a world.")
-    known = [concept.name for concept in load_world(plan.study.dataset.world).concepts]
+    check_parts(plan, f"{where}.region.parts", region.parts or [])
+    if region.drawn is not None:
+        read_mask(f"{where}.region.drawn", Path(region.drawn))
+    if region.saliency is not None:
+        maps = plan.study.saliency[region.saliency]
+        for classifier in filter(method.explains, plan.study.classifiers):
+            if not maps.explains(classifier):
+                raise UserError(
+                    f"{where}.region.saliency: '{region.saliency}' makes no maps of classifier '{classifier}'; name"
+                    f" another entry, {LIMIT}."
+                )
+
+
+def check_parts(plan: Plan, where: str, parts: Sequence[str]) -> None:
+    """Where the parts of images are known: all concepts of a world, and the object that the masks of a folder mark."""
+    if not parts:
+        return
+    if plan.has_truth:
+        known = [concept.name for concept in load_world(plan.study.dataset.world).concepts]
+    elif getattr(plan.study.dataset, "masks", None):
+        known = [MARKED]
+    else:
+        raise UserError(
+            f"{where}: nothing is known of the parts of these images; leave it out, or use a world, or a folder with"
+            " `masks`."
+        )
     for part in parts:
         if part not in known:
             close = nearest(part, known)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.classifiers import description
 from pipeline.diffusion.description import Description, read_description
-from pipeline.diffusion.entry import parse_entry
+from pipeline.diffusion.entry import Generator
+from pipeline.entry import parse_entry
 from pipeline.study.training import COLOURS, DiffusionTraining, GuideTraining
 from pipeline.worlds import load_world
 
@@ -58,7 +59,7 @@ def description_of(plan: Plan, generator: str) -> Description | None:
 
     Raises UserError for a file that is none of ours.
     """
-    entry, recipe = parse_entry(generator, plan.entry(generator)), plan.generators[generator].trained
+    entry, recipe = parse_entry(Generator, generator, plan.entry(generator)), plan.generators[generator].trained
     if entry.format == "checkpoint":
         return entry.described()
     if entry.format == "file" and Path(entry.source).is_file():

@@ -1,5 +1,6 @@
-from pipeline.classifiers.entry import parse_entry
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.identity import told_by_loading
+from pipeline.entry import parse_entry
 from pipeline.workflow.base import WITH_NETWORK_MB, Job, Stage, Takes
 
 
@@ -7,19 +8,20 @@ def options(job: Job) -> dict:
     names = job.plan.identified
     return {
         "networks": job.plan.entries(names),
-        "generators": job.plan.entries(names, generators=True),
+        "generators": job.plan.entries(names, "generators"),
+        "fillers": job.plan.entries(names, "fillers"),
         "files": {name: job.plan.weights(name) for name in names},
     }
 
 
 def loaders(job: Job) -> list[str]:
     """Of the networks that are loaded to be identified, since their files do not tell all of their weights."""
-    networks = (name for name in job.plan.networks if told_by_loading(parse_entry(name, job.plan.entry(name))))
+    networks = (name for name in job.plan.networks if told_by_loading(parse_entry(Network, name, job.plan.entry(name))))
     return job.plan.loaders(*networks)
 
 
 STAGE = Stage(
-    says="Hash the files of every network, once.",
+    says="Hash the files of every network, generator and in-filler, once.",
     reads=("weights",),
     writes="identities",
     files=lambda job: list(map(job.plan.identity, job.plan.identified)),

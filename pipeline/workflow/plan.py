@@ -9,23 +9,30 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from pipeline.classifiers.entry import LOADERS
+from pipeline.classifiers.entry import LOADERS, Network
 from pipeline.datasets.imagenet import image_files
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
-from pipeline.diffusion.entry import parse_entry, source_files
+from pipeline.diffusion.entry import Generator, source_files
+from pipeline.entry import parse_entry
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json, digest, fingerprint
-from pipeline.infill import INFILLS
+from pipeline.infill.declared import Heuristic, modules_of
+from pipeline.infill.entry import Filler
 from pipeline.metrics.networks import LOADERS as MEASURES
 from pipeline.section import Section
 from pipeline.study import Study
-from pipeline.study.generators import Generator
-from pipeline.study.networks import Network
 from pipeline.study.training import recipes
 from pipeline.workflow import stages
 from pipeline.workflow.base import Job
 from pipeline.workflow.heads import classes_of
-from pipeline.workflow.trained import entry_files, loaded, measuring_entries, trained_file, trained_generator_file
+from pipeline.workflow.trained import (
+    entry_files,
+    loaded,
+    measuring_entries,
+    trained_file,
+    trained_generator_file,
+    trained_infill_file,
+)
 from pipeline.worlds import Concept, World, load_world
 
 RESULTS = Path("results")
@@ -63,6 +70,7 @@ class Plan:
         self.folder = RESULTS / "studies" / study.study
         self.networks: dict[str, Network] = {**study.classifiers, **study.judges}
         self.generators: dict[str, Generator] = study.makers
+        self.fillers: dict[str, Filler] = study.fillers
         made = any(method.explains(name) for method in study.counterfactuals.values() for name in study.classifiers)
         self._jobs: dict[tuple, Job] = {}  # each is made once: what it takes is asked for many times
         self.measuring: dict[str, dict[str, Any]] = measuring_entries(study) if made else {}
@@ -109,7 +117,7 @@ class Plan:
     @property
     def trained(self) -> list[str]:
         """The recipes whose weights the study names."""
-        entries = [*self.networks.values(), *self.generators.values()]
+        entries = [*self.networks.values(), *self.generators.values(), *self.fillers.values()]
         return list(dict.fromkeys(entry.trained for entry in entries if entry.trained is not None))
 
     def writing(
@@ -134,6 +142,10 @@ class Plan:
         """Paths of all parts that the jobs of a stage for a classifier read beside those of their own shards."""
         job = self.job(stage, classifier=classifier)
         return [path for read in job.stage.whole(job) for path in self.parts(*read.split("/"))]
+
+    def inputs(self, stage: str, table: str, classifier: str, shard: str) -> list[str]:
+        """Paths of the parts of a table that a job reads."""
+        return self.job(stage, classifier=classifier, shard=shard).inputs.get(table, [])
 
     def outputs(self) -> list[str]:
         """Paths of all files of the study's own folder, its report last."""
@@ -165,13 +177,17 @@ class Plan:
         """Paths of those of all networks and generators that a stage, or its jobs for a classifier, are given."""
         return list(map(self.identity, self.job(stage, classifier=classifier).networks))
 
+    def fillers_for(self, stage: str, classifier: str) -> list[str]:
+        """Paths of the identities of the in-fillers that the jobs of a stage for a classifier are given."""
+        return [self.identity(name) for name in self.job(stage, classifier=classifier).networks if name in self.fillers]
+
     def weights(self, *networks: str) -> list[str]:
         """Local files that the networks, or generators, are read from."""
         files = []
         for network in networks:
             entry = self.entry(network)
             makes = network in self.generators
-            files += map(str, source_files(parse_entry(network, entry))) if makes else entry_files(entry)
+            files += map(str, source_files(parse_entry(Generator, network, entry))) if makes else entry_files(entry)
         return list(dict.fromkeys(files))
 
     def weights_for(self, stage: str, classifier: str | None = None) -> list[str]:
@@ -183,11 +199,12 @@ class Plan:
 
         Snakemake would take them for those of the missing file; where there are none, it names the file itself.
         """
-        trained = {file(name) for name in self.study.training for file in (trained_file, trained_generator_file)}
+        places = (trained_file, trained_generator_file, trained_infill_file)
+        trained = {file(name) for name in self.study.training for file in places}
         for network in self.identified:
             gone = [file for file in self.weights(network) if file not in trained and not Path(file).exists()]
             if gone and Path(self.identity(network)).exists():
-                kind = "generator" if network in self.generators else "network"
+                kind = {"generators": "generator", "fillers": "in-filler", "networks": "network"}[self.kind(network)]
                 raise UserError(f"the {kind} {network}: {gone[0]} does not exist; set its entry to where the file is.")
 
     def dataset_files(self) -> list[str]:
@@ -211,18 +228,23 @@ class Plan:
 
     @property
     def identified(self) -> list[str]:
-        """All networks and generators whose files are hashed."""
-        return list(dict.fromkeys([*self.networks, *self.generators, *self.measuring]))
+        """All networks, generators and in-fillers whose files are hashed."""
+        return list(dict.fromkeys([*self.networks, *self.generators, *self.fillers, *self.measuring]))
+
+    def kind(self, name: str) -> str:
+        """Whether a name is one of the generators, of the fillers, or of the networks."""
+        return "generators" if name in self.generators else "fillers" if name in self.fillers else "networks"
 
     def entry(self, network: str) -> dict[str, Any]:
-        """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
-        if network in self.generators or network in self.networks:
-            return loaded(self.generators.get(network) or self.networks[network])
+        """How a network, generator or in-filler is loaded, without what is not given; a trained one as its file."""
+        for entries in (self.generators, self.fillers, self.networks):
+            if network in entries:
+                return loaded(entries[network])
         return dict(self.measuring[network])
 
-    def entries(self, names: Iterable[str], *, generators: bool = False) -> dict[str, dict[str, Any]]:
-        """How those of these are loaded that are networks, or that are generators."""
-        return {name: self.entry(name) for name in names if (name in self.generators) == generators}
+    def entries(self, names: Iterable[str], kind: str = "networks") -> dict[str, dict[str, Any]]:
+        """How those of these are loaded that are `networks`, or `generators`, or `fillers`."""
+        return {name: self.entry(name) for name in names if self.kind(name) == kind}
 
     def roles(self) -> dict[str, list[str]]:
         """Names of the networks by what they are for."""
@@ -297,7 +319,7 @@ class Plan:
         """The module of a stage, and those that the study chooses for it: of its networks, its methods, and others."""
         job = self.job(stage)
         methods = sorted({method.module() for method in job.methods.values()})
-        filled = self.infills(*(getattr(method, "infill", None) for method in job.methods.values()))
+        filled = self.infills(*(getattr(method, "chosen_infill", None) for method in job.methods.values()))
         chosen = [*self.loaders(*job.networks), *methods, *filled, *job.stage.modules(job)]
         return [f"pipeline.stages.{stage}", *chosen]
 
@@ -311,11 +333,11 @@ class Plan:
     def loaders(self, *names: str) -> list[str]:
         """Modules that read the formats of these networks and generators."""
         found = set()
-        for name in names:
+        for name in (name for name in names if name not in self.fillers):
             known = GENERATOR_LOADERS if name in self.generators else LOADERS | MEASURES
             found |= {known[kind].split(":")[0] for kind in known if kind in self.entry(name)}
         return sorted(found)
 
-    def infills(self, *names: str | None) -> list[str]:
+    def infills(self, *chosen: str | Heuristic | None) -> list[str]:
         """Modules of these in-fillers."""
-        return sorted({INFILLS[name].split(":")[0] for name in names if name})
+        return sorted({module for choice in chosen for module in modules_of(choice)})

@@ -1,5 +1,12 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pipeline.workflow import stages
 from pipeline.workflow.base import Job, Stage, Takes
+
+if TYPE_CHECKING:
+    from pipeline.workflow.plan import Plan
 
 
 def options(job: Job) -> dict:
@@ -9,13 +16,18 @@ def options(job: Job) -> dict:
         {
             "name": stage.name,
             "says": stage.says,
-            "reads": [each.name for each in there if any(map(each.is_read_as, stage.reads))],
+            "reads": [each.name for each in there if any(map(each.is_read_as, reads_of(job.plan, stage)))],
             "writes": stage.writes,
         }
         for stage in there
     ]
     study = job.study
     return {"study": study.study, "roles": job.plan.roles(), "steps": steps, **study.report.model_dump()}
+
+
+def reads_of(plan: Plan, stage: Stage) -> set[str]:
+    """What the jobs of a stage read in this study."""
+    return {read for job in plan.jobs(stage.name) for read in job.reads}
 
 
 def takes(job: Job) -> Takes:

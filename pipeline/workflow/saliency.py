@@ -6,12 +6,18 @@ BATCHES = 1600  # images that take as much memory as a batch with its gradients
 CELL_BYTES = 4
 
 
+def fillers(job: Job) -> list[str]:
+    """The in-fillers with weights of its maps."""
+    return [method.filler for method in job.methods.values() if method.filler is not None]
+
+
 def options(job: Job) -> dict:
     study = job.study
     return {
         "study": study.study,
         "seed": study.seed,
         "networks": job.plan.entries(job.networks),
+        "fillers": job.plan.entries(job.networks, "fillers"),
         "explained_class": study.explained_class,
         "methods": {name: method.options() for name, method in study.saliency.items()},
         "explains": {name: list(job.plan.job("saliency", classifier=name).methods) for name in study.classifiers},
@@ -39,7 +45,8 @@ def takes(job: Job) -> Takes:
 def kept(job: Job, identities: Identities) -> Iterator[Kept]:
     network = job.classifier
     for name, method in job.methods.items():
-        yield Kept(method.method, method.deciding(identities[network], job.study.seed), (network,), network, name)
+        deciding = method.deciding(identities[network], job.study.seed, identities.get(method.filler))
+        yield Kept(method.method, deciding, tuple(filter(None, (network, method.filler))), network, name)
 
 
 STAGE = Stage(
@@ -48,7 +55,7 @@ STAGE = Stage(
     writes="saliency",
     each=("classifier", "shard"),
     when=lambda job: bool(job.methods and job.explained),
-    networks=lambda job: [job.classifier],
+    networks=lambda job: [job.classifier, *fillers(job)],
     methods=lambda study: study.saliency,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard)},

@@ -1,7 +1,13 @@
+from pipeline.infill.declared import entry_of
 from pipeline.workflow.base import Job, Passes, Stage, Takes
 
 CURVE_IMAGES = 24  # of `flipping_curves`: eleven shares removed, eleven kept, none and all
 BATCHES = 600  # maps that take as much memory as what a network has in hand
+
+
+def fillers(job: Job) -> list[str]:
+    """The in-fillers with weights by which all maps are judged."""
+    return list(filter(None, map(entry_of, job.study.evaluation.infills)))
 
 
 def options(job: Job) -> dict:
@@ -9,7 +15,8 @@ def options(job: Job) -> dict:
         "study": job.study.study,
         "seed": job.study.seed,
         "networks": job.plan.entries(job.networks),
-        "infills": job.study.evaluation.infills,
+        "infills": job.study.evaluation.model_dump(mode="json")["infills"],
+        "fillers": job.plan.entries(job.networks, "fillers"),
     }
 
 
@@ -41,7 +48,7 @@ STAGE = Stage(
     writes="scores",
     each=("classifier",),
     when=lambda job: any(job.plan.jobs("saliency", classifier=job.classifier)),
-    networks=lambda job: [job.classifier],
+    networks=lambda job: [job.classifier, *fillers(job)],
     options=options,
     modules=lambda job: job.plan.infills(*job.study.evaluation.infills),
     fails=False,

@@ -1,4 +1,4 @@
-from pipeline.study.networks import Training
+from pipeline.study.training import Training
 from pipeline.workflow.base import Job, Passes, Stage, Takes
 from pipeline.workflow.trained import learning, trained_file
 

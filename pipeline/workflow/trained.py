@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.script import files_of
 from pipeline.classifiers.sources import entry_point_file
+from pipeline.diffusion.entry import Generator
 from pipeline.errors import UserError, nearest
+from pipeline.infill.entry import Filler
 from pipeline.metrics.networks import FILES
 from pipeline.study import SHIPPED, Study
-from pipeline.study.generators import Generator
-from pipeline.study.networks import Network
-from pipeline.study.training import GeneratorTraining, GuideTraining, recipes
+from pipeline.study.training import GeneratorTraining, GuideTraining, InfillTraining, recipes
 from pipeline.workflow.base import Job, Passes, Takes, forwards
 
 RESOURCES = Path("resources")
 TRAINED, TRAINED_GENERATORS = RESOURCES / "classifiers", RESOURCES / "generators"
+TRAINED_INFILLS = RESOURCES / "infills"
 LOCAL_FILES = ("file", "noisy_classifier", "torch_export", "torchscript", "onnx")
 ALL_ROWS = 100_000  # images that training takes where the study asks for all there are
 LEARNING, DENOISING = 4800, 19_200  # images that take as much memory as a batch with its gradients
@@ -32,6 +34,11 @@ def trained_generator_file(name: str, ending: str = "safetensors") -> str:
     return str(TRAINED_GENERATORS / f"{name}.{ending}")
 
 
+def trained_infill_file(name: str, ending: str = "safetensors") -> str:
+    """Where an in-filler that a study trains is written; its model card ends in md, images with holes in png."""
+    return str(TRAINED_INFILLS / f"{name}.{ending}")
+
+
 def trained_files(study: Study, *names: str) -> list[str]:
     """What the training of some recipes, or of all, writes last: the weights, or what is measured of a diffusion model.
 
@@ -43,14 +50,12 @@ def trained_files(study: Study, *names: str) -> list[str]:
             known = f"there are {', '.join(study.training)}." if study.training else "its section training is empty."
             hint = f"did you mean '{close}'?" if close else known
             raise UserError(f"the study {study.study} has no recipe '{name}' in its section training; {hint}")
-    endings = {
-        **dict.fromkeys(recipes(study.training, GeneratorTraining), "md"),
-        **dict.fromkeys(recipes(study.training, GuideTraining), "safetensors"),
+    last = {
+        **{name: trained_generator_file(name, "md") for name in recipes(study.training, GeneratorTraining)},
+        **{name: trained_generator_file(name) for name in recipes(study.training, GuideTraining)},
+        **{name: trained_infill_file(name) for name in recipes(study.training, InfillTraining)},
     }
-    return [
-        trained_generator_file(name, endings[name]) if name in endings else trained_file(name)
-        for name in names or study.training
-    ]
+    return [last.get(name) or trained_file(name) for name in names or study.training]
 
 
 def learning(job: Job, passes: Passes, further: int, batch: int = LEARNING) -> Takes:
@@ -84,11 +89,11 @@ def measuring_files(study: Study, generator: str) -> list[str]:
     return [file for entry in measuring(study, generator).values() for file in network_files(entry)]
 
 
-def loaded(section: Network | Generator) -> dict[str, Any]:
-    """How a network or generator is loaded, without what is not given; a trained one as the file that will be."""
+def loaded(section: Network | Generator | Filler) -> dict[str, Any]:
+    """How a network, generator or in-filler is loaded, without what is not given; a trained one as its future file."""
     entry = section.model_dump(mode="json", exclude_none=True)
     if "trained" in entry:
-        file = trained_generator_file if isinstance(section, Generator) else trained_file
+        file = {Generator: trained_generator_file, Filler: trained_infill_file}.get(type(section), trained_file)
         entry["file"] = file(entry.pop("trained"))
     return entry
 

@@ -273,6 +273,21 @@ STUDIES = [
         "tiny.yaml: saliency.map: unknown key 'mask'; did you mean 'masks'?",
     ),
     StudyMistake(
+        "an in-filler that is not defined",
+        GOOD + "saliency: {map: {method: fido, infill: blurr}}\n",
+        "tiny.yaml: saliency.map.infill: there is no 'blurr'; did you mean 'blur'?",
+    ),
+    StudyMistake(
+        "an unknown option of an in-filler",
+        GOOD + "saliency: {map: {method: fido, infill: {infill: blur, sigm: 5}}}\n",
+        "tiny.yaml: saliency.map.infill: unknown key 'sigm'; did you mean 'sigma'?",
+    ),
+    StudyMistake(
+        "an in-filler that is never used",
+        GOOD + "infills: {faces: {file: a.safetensors}}\n",
+        "tiny.yaml: infills.faces: it is never used; name it as the infill of a method or in evaluation, or remove it.",
+    ),
+    StudyMistake(
         "an oracle that is not defined",
         GOOD + "oracles: [min]\n",
         "tiny.yaml: oracles: there is no 'min'; did you mean 'mine'?",
@@ -320,7 +335,7 @@ STUDIES = [
     StudyMistake(
         "an even side of a dilation",
         made("method: ace, generator: adm, dilation: 4") + ADM,
-        "tiny.yaml: counterfactuals.it: dilation is 4; use an odd number, such as 5.",
+        "tiny.yaml: counterfactuals.it.dilation: must be an odd number, such as 5, not 4.",
     ),
     StudyMistake(
         "an option of a method out of range",
@@ -393,6 +408,21 @@ STUDIES = [
         "counterfactuals.it.immutable: the images have no part 'colour'; there are red_circle, green_circle, blue_circle, red_rectangle, green_rectangle, blue_rectangle.",
     ),
     StudyMistake(
+        "a region that comes from nowhere",
+        made("method: region-guidance, generator: adm, region: {}") + ADM,
+        "tiny.yaml: counterfactuals.it.region: a region has exactly one of the keys parts, saliency, drawn; here there is none.",
+    ),
+    StudyMistake(
+        "a region of maps that nothing makes",
+        made("method: region-guidance, generator: adm, region: {saliency: maps}") + ADM,
+        "tiny.yaml: counterfactuals.it.region.saliency: there is no 'maps'; none is defined yet.",
+    ),
+    StudyMistake(
+        "a drawn region that does not exist",
+        made("method: region-guidance, generator: adm, region: {drawn: mouth.png}") + ADM,
+        "counterfactuals.it.region.drawn: there is no file mouth.png; give the path of an image of the region.",
+    ),
+    StudyMistake(
         "mean and std of pixels from 0 to 255",
         GOOD.replace("classes:", "mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375], classes:"),
         "tiny.yaml: classifiers.mine: mean and std are of images in [0, 1], not from 0 to 255; write `mean: [0.485, 0.456, 0.406]` and `std: [0.229, 0.224, 0.225]`.",
@@ -420,7 +450,7 @@ STUDIES = [
     StudyMistake(
         "a recipe of no kind",
         GOOD + "training: {faces: {dataset: {world: shapes}, unnet: {channels: 32, multipliers: [1, 2]}}}\n",
-        "tiny.yaml: training.faces: a recipe has exactly one of the keys architecture, unet, noisy_classifier; did you mean 'unet' for 'unnet'?",
+        "tiny.yaml: training.faces: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; did you mean 'unet' for 'unnet'?",
     ),
     StudyMistake(
         "a network of a width that cannot be",

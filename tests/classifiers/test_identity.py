@@ -45,6 +45,15 @@ def test_the_digest_is_that_of_the_file(folder):
     assert identify("mine", {"file": "weights"}) == {"file": f"sha256:{hashlib.sha256(b'weights').hexdigest()}"}
 
 
+def test_what_rows_are_kept_by_stays_as_it_is(folder):
+    entry = {"timm": "resnet18", "checkpoint": "weights", "classes": ["a", "b"], "mean": 0.0, "output": {"sigmoid": 1}}
+    digest = f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
+    assert identify("mine", entry) == {**entry, "checkpoint": digest}
+    shape = {"size": 64, "channels": 32, "multipliers": [1.0, 2.0]}
+    noisy = {"noisy_classifier": "weights", "shape": shape, "classes": {"smile": ["a", "b"]}, "temperature": 2.0}
+    assert identify("mine", noisy) == {**noisy, "noisy_classifier": digest}
+
+
 def test_an_entry_point_is_found_without_running_it(folder):
     by_module = identify("mine", {"entry_point": "my_entry:load", "classes": ["a", "b"]})
     by_path = identify("mine", {"entry_point": "my_entry.py:load", "classes": ["a", "b"]})

@@ -49,11 +49,11 @@ def test_size_and_normalisation_are_those_of_the_published_weights(published):
 
 @pytest.mark.parametrize(("file", "size"), [("swin_b-68c6b09e.pth", 224), ("regnet_y_16gf_swag-43afe44d.pth", 384)])
 def test_the_name_of_the_file_tells_which_of_the_published_weights_it_holds(file, size):
-    from pipeline.classifiers.entry import Entry
+    from pipeline.classifiers.entry import Network
     from pipeline.classifiers.formats.torchvision import published_input
 
     name = file.split("-")[0].removesuffix("_swag")
-    assert published_input(Entry("mine", "torchvision", name, checkpoint=f"resources/{file}"))[0] == size
+    assert published_input(Network(torchvision=name, checkpoint=f"resources/{file}"))[0] == size
 
 
 def test_a_checkpoint_of_robustness_loads_with_its_own_normalisation(tmp_path):
@@ -117,8 +117,11 @@ def test_the_identity_is_the_content_of_the_checkpoint(published, tmp_path):
         ({"torchvision": "alexnet", "checkpoint": "absent.pth"}, "absent.pth does not exist"),
         ({"torchvision": SMALL, "random_weights": 1, "options": {"wide": 2}}, "torchvision cannot build"),
         ({"torchvision": SMALL, "random_weights": 1, "options": {"num_classes": 2}}, "leave it out"),
-        ({"torchvision": SMALL, "random_weights": 1, "checkpoint": "a"}, "both checkpoint and random_weights"),
-        ({"torchvision": SMALL, "random_weights": -1}, "random_weights is -1, expected the seed of fresh weights"),
+        (
+            {"torchvision": SMALL, "random_weights": 1, "checkpoint": "a"},
+            "checkpoint and random_weights are both",
+        ),
+        ({"torchvision": SMALL, "random_weights": -1}, "random_weights: input should be greater than or equal to 0"),
         ({"onnx": "a.onnx", "random_weights": 1}, "belongs to a timm or torchvision entry, not to onnx"),
     ],
 )

@@ -152,7 +152,7 @@ def test_rows_of_a_stage_that_this_version_does_not_know_are_named_and_never_del
 
 def test_every_stage_that_keeps_rows_is_known():
     sources = "".join(path.read_text() for path in (ROOT / "pipeline" / "stages").glob("*.py"))
-    assert set(re.findall(r"RowStore\(\s*\w+, \"(\w+)\"", sources)) == set(keeping())
+    assert set(re.findall(r"RowStore\(\s*\w+,\s*\"(\w+)\"", sources)) == set(keeping())
 
 
 def test_pruning_after_a_run_on_a_cluster_leaves_its_jobs_to_the_next_run(folder, listed):

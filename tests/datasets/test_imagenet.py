@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets import manifest, open_dataset
+from pipeline.datasets import complete, manifest, open_dataset
 from pipeline.datasets.imagenet import frame, image_files
 from pipeline.datasets.sampling import sample
 from pipeline.errors import UserError
@@ -116,11 +116,11 @@ def test_a_broken_image_stands_with_its_reason(photographs, tmp_path):
 
 def test_only_the_files_of_the_chosen_classes_are_read(photographs, sorted_photographs):
     options = {"imagenet": str(photographs), "classes": [970]}
-    names = [path.name for path in image_files(options)]
+    names = [path.name for path in image_files(complete(options))]
     assert names[:2] == ["meta.mat", "ILSVRC2012_validation_ground_truth.txt"]
     assert names[2:] == ["ILSVRC2012_val_00000002.JPEG", "ILSVRC2012_val_00000006.JPEG"]
     assert len(json.loads(manifest(options))) == 4
-    assert [path.name for path in image_files({**options, "imagenet": str(sorted_photographs)})] == names[2:]
+    assert [path.name for path in image_files(complete({**options, "imagenet": str(sorted_photographs)}))] == names[2:]
 
 
 def test_images_lie_in_the_test_part_unless_shares_say_otherwise(photographs):

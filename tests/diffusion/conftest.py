@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import UNet
+from pipeline.unet_shape import Shape
 
 SMALL = {"channels": 32, "multipliers": (1, 2), "blocks": 1, "attention": (8,), "head_channels": 16}
 

@@ -7,10 +7,10 @@ from pipeline.classifiers.identity import identify
 from pipeline.classifiers.load import load_classifier
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
 from pipeline.imagenet import class_names
+from pipeline.unet_shape import Shape
 from tests.diffusion.conftest import SMALL, small_unet
 
 SIZE = 16

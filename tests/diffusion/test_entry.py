@@ -5,18 +5,21 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.diffusers_unet import to_diffusers
-from pipeline.diffusion.entry import parse_entry
+from pipeline.diffusion.entry import Generator
 from pipeline.diffusion.file import save_model
 from pipeline.diffusion.identity import identify
 from pipeline.diffusion.load import load_generator
-from pipeline.diffusion.shape import SHAPES, Shape
+from pipeline.diffusion.schedule import full_schedule
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.digests import file_digest
+from pipeline.entry import parse_entry
 from pipeline.errors import UserError
+from pipeline.unet_shape import SHAPES, Shape
 from tests.diffusion.conftest import SMALL, small_unet
 
 WRITTEN = {"size": 16, **{key: list(value) if isinstance(value, tuple) else value for key, value in SMALL.items()}}
@@ -77,6 +80,33 @@ def test_a_scheduler_that_is_none_of_ours_is_refused(tmp_path):
         load_generator("theirs", {"diffusers": str(folder)})
 
 
+def test_the_variance_that_a_network_did_not_learn_is_the_one_that_is_said(tmp_path):
+    network, folder = small_unet(out_channels=3), tmp_path / "theirs"
+    torch.save(network.state_dict(), tmp_path / "official.pt")
+    to_diffusers(network).save_pretrained(folder / "unet")
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"variance_type": "fixed_large"}))
+    entry = {"checkpoint": str(tmp_path / "official.pt"), "shape": {**WRITTEN, "out_channels": 3}}
+    betas = full_schedule().betas
+    for given in (entry, {**entry, "variance": "large"}, {"diffusers": str(folder)}):
+        assert predictions(load_generator("x", given)).variance == pytest.approx(betas[500])
+    for given in ({**entry, "variance": "small"}, {"diffusers": str(folder), "variance": "small"}):
+        assert predictions(load_generator("x", given)).variance < betas[500]
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"variance_type": "learned"}))
+    with pytest.raises(UserError, match="variance_type 'learned'; only fixed_small"):
+        load_generator("x", {"diffusers": str(folder)})
+
+
+def test_weights_that_diffusers_would_draw_at_random_are_refused(tmp_path):
+    to_diffusers(small_unet()).save_pretrained(tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    del state["conv_in.weight"]
+    save_file(state, weights, {"format": "pt"})
+    with pytest.raises(UserError, match=r"generator 'theirs': .* its weights lack conv_in\.weight"):
+        load_generator("theirs", {"diffusers": str(tmp_path)})
+
+
 def test_a_classifier_of_noised_images_is_one_and_says_so_where_a_model_is_wanted(tmp_path):
     shape, path = Shape(16, **{**SMALL, "out_channels": 2}), tmp_path / "guide.safetensors"
     described = Description("noisy-classifier", shape, LINEAR, classes=["no", "yes"])
@@ -96,7 +126,7 @@ def test_a_model_of_grey_images_is_refused(tmp_path):
 
 def test_presets_bring_the_schedule_and_the_kind_of_the_published_network():
     def described(**entry):
-        return parse_entry("published", {"checkpoint": "weights.pt", **entry}).described()
+        return parse_entry(Generator, "published", {"checkpoint": "weights.pt", **entry}).described()
 
     assert described(preset="imagenet-256").shape == SHAPES["imagenet-256"]
     assert described(preset="imagenet-64-conditional").schedule["name"] == "cosine"
@@ -109,10 +139,10 @@ def test_presets_bring_the_schedule_and_the_kind_of_the_published_network():
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ({"fil": "a"}, "generator 'x' has no option 'fil'; did you mean 'file'?"),
-        ({}, "generator 'x' names no format; give exactly one of file, checkpoint, diffusers"),
-        ({"file": "a", "checkpoint": "b"}, "generator 'x' names file and checkpoint; give exactly one of"),
-        ({"file": "a", "preset": "imagenet-256"}, "its file says preset itself; leave preset out of the entry."),
+        ({"fil": "a"}, "generator 'x': unknown key 'fil'; did you mean 'file'?"),
+        ({}, "generator 'x': a generator has exactly one of the keys file, trained, checkpoint, diffusers"),
+        ({"file": "a", "checkpoint": "b"}, "diffusers; here there is file and checkpoint."),
+        ({"file": "a", "preset": "imagenet-256"}, "file says preset itself; leave preset out."),
         ({"file": "gone.safetensors"}, "generator 'x': gone.safetensors does not exist; correct the path"),
         ({"diffusers": "gone"}, "generator 'x': gone/diffusion_pytorch_model.safetensors does not exist"),
     ],

@@ -5,9 +5,9 @@ import torch
 
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import load_model, save_model
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
+from pipeline.unet_shape import Shape
 from tests.diffusion.conftest import SMALL, small_unet
 
 SCHEDULE = {"name": "linear", "steps": 1000}

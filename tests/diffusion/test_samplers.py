@@ -67,6 +67,18 @@ def test_the_way_up_and_down_again_leads_back():
     assert (back - images).abs().mean() < 0.05 * (code - images).abs().mean()
 
 
+def test_the_way_up_asks_at_every_step_and_ends_at_the_noise_predicted_at_the_last():
+    """Of a model that knows its image, x_k = sqrt(abar) image + sqrt(1 - abar) noise with one and the same noise."""
+    denoiser = Denoiser(OneImage(IMAGE), SCHEDULE)
+    noise = torch.linspace(1, -1, 48).view(1, 3, 4, 4)
+    code = encode_ddim(denoiser, SCHEDULE.noised(IMAGE, noise, 0))
+    assert torch.allclose(code, noise, atol=1e-3)
+    assert denoiser.network.evaluations == len(SCHEDULE)
+    stopped = encode_ddim(denoiser, SCHEDULE.noised(IMAGE, noise, 0), first=7)
+    assert torch.allclose(stopped, SCHEDULE.noised(IMAGE, noise, 7), atol=1e-3)
+    assert denoiser.network.evaluations == len(SCHEDULE) + 7
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_sample_does_not_depend_on_what_is_sampled_beside_it(sampler):
     denoiser = Denoiser(small_unet(), SCHEDULE)

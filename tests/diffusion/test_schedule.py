@@ -1,10 +1,12 @@
 """Schedules against the values of the published code."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from pipeline.diffusion.schedule import cosine_betas, full_schedule, respaced, respaced_by_stride
+from pipeline.diffusion.schedule import Schedule, cosine_betas, full_schedule, respaced, respaced_by_stride
 from pipeline.errors import UserError
 
 LINEAR = full_schedule("linear", 1000)
@@ -26,6 +28,8 @@ def test_two_hundred_of_a_thousand_steps_are_those_of_guided_diffusion():
         (500, 200, 60, 150, 0.39168),
         (500, 200, 59, 148, 0.40136),
         (500, 50, 4, 41, 0.92574),
+        (1000, 21, 10, 499, 0.0785872),  # 10 * 49.95 is 499.5, which rounds to 500; added up it is a bit less
+        (1000, 31, 15, 500, 0.0777967),  # 15 * 33.3 is a bit less than 499.5; added up it is a bit more
     ],
 )
 def test_single_steps_of_other_respacings(full, steps, step, timestep, signal):
@@ -78,6 +82,15 @@ def test_a_learned_variance_lies_between_posterior_and_beta():
     fractions = torch.tensor([-1.0, 0.0, 1.0])
     assert LINEAR.log_variance(fractions, 500).tolist() == pytest.approx([smallest, (smallest + largest) / 2, largest])
     assert LINEAR.log_variance(None, 500) == pytest.approx(smallest)
+
+
+def test_a_variance_that_was_not_learned_is_the_posterior_s_or_beta():
+    schedule = Schedule(np.array([0.1, 0.2]), np.arange(2))
+    posterior = 0.2 * (1 - 0.9) / (1 - 0.9 * 0.8)  # of step 1, which stands in for that of step 0
+    small, large = (
+        [math.exp(schedule.log_variance(None, step, fixed)) for step in (0, 1)] for fixed in ("small", "large")
+    )
+    assert small == pytest.approx([posterior, posterior]) and large == pytest.approx([posterior, 0.2])
 
 
 @pytest.mark.parametrize("steps", [0, 1001])

@@ -8,7 +8,6 @@ import torch
 from pipeline.diffusion.autoencoder import DiffusionAutoencoder
 from pipeline.diffusion.autoencoder_shape import AutoencoderShape
 from pipeline.diffusion.schedule import full_schedule
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.train import (
     Progress,
     Recipe,
@@ -22,6 +21,7 @@ from pipeline.diffusion.train import (
 )
 from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
+from pipeline.unet_shape import Shape
 from tests.diffusion.conftest import SMALL
 
 SCHEDULE = full_schedule("linear", 100)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pipeline.diffusion.blocks import attend, timestep_embedding
-from pipeline.diffusion.shape import SHAPES, Shape
 from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
+from pipeline.unet_shape import SHAPES, Shape
 from tests.diffusion.conftest import SMALL, small_unet
 
 # Tensors and parameters of the official checkpoints.

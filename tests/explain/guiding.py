@@ -8,17 +8,23 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.schedule import full_schedule
-from pipeline.diffusion.shape import Shape
-from pipeline.diffusion.unet import NoisyClassifier
+from pipeline.diffusion.unet import NoisyClassifier, UNet
+from pipeline.unet_shape import Shape
 from tests.diffusion.conftest import SMALL, small_unet
 from tests.explain.planted import SIDE, conv_classifier
 
 FULL = full_schedule("linear", 1000)
+SHALLOW = {**SMALL, "multipliers": (1,), "attention": ()}  # a real U-Net of one level, at half the time of two
+
+
+def shallow_unet(seed: int = 0) -> UNet:
+    """A U-Net of 16 pixels and one level, the same each time."""
+    return small_unet(seed, **SHALLOW)
 
 
 def tiny_denoiser(recompute: str = "nothing") -> Denoiser:
     """A real U-Net with frozen weights, the same each time."""
-    network = small_unet(3).requires_grad_(False)
+    network = shallow_unet(3).requires_grad_(False)
     for parameter in network.parameters():
         parameter.data *= 1.3  # so that its Jacobian is far from the identity
     network.recompute(recompute)
@@ -29,9 +35,9 @@ def tiny_guide(classes: int = 3) -> NoisyClassifier:
     """A real classifier of noised images, the same each time."""
     with torch.random.fork_rng():
         torch.manual_seed(4)
-        guide = NoisyClassifier(Shape(**{"size": SIDE, **SMALL, "out_channels": classes}))
+        guide = NoisyClassifier(Shape(**{"size": SIDE, **SHALLOW, "out_channels": classes}))
         for parameter in guide.parameters():
-            torch.nn.init.normal_(parameter, std=0.1)
+            torch.nn.init.normal_(parameter, std=0.3)
     return guide.requires_grad_(False).eval()
 
 

@@ -8,7 +8,7 @@ from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.schedule import full_schedule, respaced
 from pipeline.errors import UserError
 from pipeline.explain.ace import ITERATION, Options, attack, distance_slope, explain, unchanged
-from tests.diffusion.conftest import small_unet
+from tests.explain.guiding import shallow_unet
 from tests.explain.planted import conv_classifier, named_noise, random_images
 
 TINY = {"steps": 10, "start": 3, "iterations": 3, "dilation": 3, "batch_size": 3}
@@ -17,7 +17,7 @@ START = 2**32
 
 def denoiser():
     """A U-Net that says little, so that x0-hat is seldom cut and gradients pass."""
-    network = small_unet()
+    network = shallow_unet()
     for parameter in network.out.parameters():
         parameter.data.mul_(0.1)
     return Denoiser(network, full_schedule("linear", 100))

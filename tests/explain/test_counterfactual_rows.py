@@ -12,7 +12,7 @@ import torch
 from pipeline.explain.counterfactuals import Counterfactuals
 from pipeline.methods import methods
 from pipeline.noise import Noise
-from tests.explain.declared import COUNTERFACTUALS, made, networks
+from tests.explain.declared import COUNTERFACTUALS, made, networks, regions
 from tests.explain.planted import conv_classifier, random_images
 
 IMAGES, ROWS, OTHER_ROWS = 5, 6, 2
@@ -21,7 +21,7 @@ STAYING = [0, 3]  # while strangers take the places of the others
 
 
 def make(method, order, *, images=None, rows=ROWS) -> Counterfactuals:
-    """Counterfactuals of the images at these places, each with its own target, sample and noise."""
+    """Counterfactuals of the images at these places, each with its own target, region, sample and noise."""
     order, tiny = list(order), made(method, "counterfactuals")
     used = networks(tiny)
     return tiny.function()(
@@ -32,6 +32,7 @@ def make(method, order, *, images=None, rows=ROWS) -> Counterfactuals:
         noise=Noise(11, [f"image-{place}" for place in order], method, [place % 2 for place in order]),
         batch_size=rows,
         **used,
+        **regions(tiny, order),
         **tiny.keywords(),
     )
 

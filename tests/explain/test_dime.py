@@ -9,7 +9,7 @@ from pipeline.diffusion.samplers import noised_start, sample_ancestral
 from pipeline.diffusion.schedule import full_schedule, respaced
 from pipeline.errors import UserError
 from pipeline.explain.dime import distance_slope, explain
-from tests.diffusion.conftest import small_unet
+from tests.explain.guiding import shallow_unet
 from tests.explain.planted import conv_classifier, named_noise, random_images
 
 TINY = {"steps": 12, "start": 4, "batch_size": 3}
@@ -17,7 +17,7 @@ NO_PULL = {"l1_weight": 0.0}
 
 
 def denoiser(**changed):
-    return Denoiser(small_unet(**changed), full_schedule("linear", 100))
+    return Denoiser(shallow_unet(**changed), full_schedule("linear", 100))
 
 
 def make(classifier, images, targets, **options):

@@ -85,7 +85,7 @@ def test_gradient_and_hessian_of_a_quadratic_are_its_analytic_ones():
 
 
 def test_the_proxy_finds_the_direction_that_a_linear_classifier_reads():
-    fitted = fit_proxy([probed(lambda codes: 6 * codes @ TRUE, 1024)], seed=0)
+    fitted = fit_proxy([probed(lambda codes: 6 * codes @ TRUE, 512)], seed=0, hidden=(32,), epochs=200)
     assert fitted.held_out[-1] < 0.5 * fitted.held_out[0]
     towards_one, towards_zero = (proxy_directions(fitted.proxy, LENGTH, target, 0)[0] for target in (1, 0))
     assert cosine(towards_one.vector, TRUE) > 0.9

@@ -193,27 +193,27 @@ def test_the_graph_is_freed_with_the_last_gradient():
 
 
 @pytest.mark.parametrize("output", ["clean", "sample"])
-def test_immutable_pixels_stay_and_are_seen_by_the_denoiser_as_the_noised_original(output):
+def test_pixels_outside_the_region_stay_and_are_seen_by_the_denoiser_as_the_noised_original(output):
     images, seen = random_images(3), []
-    immutable = torch.zeros(3, 1, SIDE, SIDE, dtype=torch.bool)
+    region = torch.ones(3, SIDE, SIDE, dtype=torch.bool)
     for row in range(3):
-        immutable[row, 0, : 4 + 3 * row] = True
+        region[row, : 4 + 3 * row] = False
     denoiser = tiny_denoiser()
     denoiser.network.register_forward_hook(lambda module, inputs, output: seen.append(inputs))
     arguments = {"denoiser": denoiser, "noise": named_noise(3, "dvce"), "output": output, **SHORT}
-    found = dvce.explain(conv_classifier(), images, TARGETS, immutable=immutable, batch_size=2, **arguments).images
-    mask = immutable.expand_as(images)
-    assert torch.equal(found[mask], images[mask])
-    assert (found - images)[~mask].abs().mean() > 1e-2
+    found = dvce.explain(conv_classifier(), images, TARGETS, region=region, batch_size=2, **arguments).images
+    outside = ~region[:, None].expand_as(images)
+    assert torch.equal(found[outside], images[outside])
+    assert (found - images)[~outside].abs().mean() > 1e-2
     for noised, timesteps in seen[:WALKED]:
         kept = float(FULL.signal[int(timesteps[0])])
-        noise = ((noised - kept**0.5 * (2 * images[:2] - 1)) / (1 - kept) ** 0.5)[mask[:2]]
+        noise = ((noised - kept**0.5 * (2 * images[:2] - 1)) / (1 - kept) ** 0.5)[outside[:2]]
         assert noise.std().item() == pytest.approx(1, abs=0.1) and abs(noise.mean().item()) < 0.1
 
 
 def test_a_wrong_mask_is_refused():
-    with pytest.raises(ValueError, match=r"give bool of shape \(3, 1, 16, 16\)"):
-        made("dvce", immutable=torch.zeros(3, SIDE, SIDE, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"give bool of shape \(3, 16, 16\)"):
+        made("dvce", region=torch.ones(3, 1, SIDE, SIDE, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("skip", [-1, 6])

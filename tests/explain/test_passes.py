@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.explain.declared import COUNTERFACTUALS, made, networks
+from tests.explain.declared import COUNTERFACTUALS, made, networks, regions
 from tests.explain.guiding import Passes, tiny_denoiser
 from tests.explain.planted import conv_classifier, named_noise, random_images
 
@@ -23,6 +23,8 @@ CASES = {
         {"steps": 8, "start": 4, "scales": [1e-9, 2e-9]},
         {"steps": 8, "start": 4, "scales": [1e-9], "inner": "one-step"},
     ],
+    "region-guidance": [SHORT, {**SHORT, "through_denoiser": False}],
+    "maskdime": [{"steps": 8, "start": 4, "scales": [1e-9, 2e-9], "spread": 3}],
     "ace": [{"start": 2, "iterations": 3}, {"start": 2, "iterations": 3, "recompute": "steps"}],
     "svce": [{"iterations": 3}],
     "pgd": [{"iterations": 3}, {"ball": "l2"}],
@@ -48,6 +50,7 @@ def test_the_formula_tells_what_the_explainer_reports_and_does(method, changed):
         noise=named_noise(1, "passes"),
         batch_size=1,
         **used,
+        **regions(declared, [0]),
         **declared.keywords(),
     )
     judged = sum(count.network_evaluations for role, count in foretold.items() if role != "generator")

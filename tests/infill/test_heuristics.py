@@ -1,6 +1,8 @@
 """Each heuristic against a loop over pixels that follows its definition."""
 
+import inspect
 import math
+from importlib import import_module
 
 import numpy
 import pytest
@@ -8,7 +10,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from pipeline.errors import UserError
-from pipeline.infill import INFILLS, load_infill
+from pipeline.infill import load_infill
+from pipeline.infill.declared import called, heuristics
 from pipeline.infill.heuristics import box_matrix, gaussian_blur, odd_width
 from pipeline.noise import Noise
 
@@ -191,17 +194,32 @@ def test_only_what_depends_on_mask_or_step_is_asked_again():
 
 
 def test_wrong_names_options_and_values_are_answered_with_valid_ones():
-    assert set(HEURISTICS) <= set(INFILLS)
     for name, options, answer in (
         ("blurr", {}, "use blur"),
-        ("blur", {"sigm": 3}, "'sigma'"),
-        ("blur", {"sigma": 0}, "such as 10"),
-        ("mean", {"colour": "red"}, "three numbers"),
-        ("mean", {"colour": [0, 1]}, "three numbers"),
-        ("mean", {"colour": [0, 1, 255]}, r"\[0, 1\]"),
-        ("local-mean", {"colour": "image"}, "three numbers"),
-        ("local-mean", {"width": 0}, "such as 15"),
-        ("random", {"spread": -1}, "such as 0.2"),
+        ("blur", {"sigm": 3}, "did you mean 'sigma'"),
+        ("blur", {"sigma": 0}, "sigma: input should be greater than 0"),
+        ("mean", {"colour": "red"}, "colour.*: input should be 'image'"),
+        ("mean", {"colour": [0, 1]}, "at least 3 items"),
+        ("mean", {"colour": [0, 1, 255]}, "less than or equal to 1, not 255"),
+        ("local-mean", {"colour": "image"}, "colour: input should be a valid list"),
+        ("local-mean", {"width": 0}, "greater than or equal to 1"),
+        ("random", {"spread": -1}, "greater than or equal to 0"),
     ):
         with pytest.raises(UserError, match=answer):
             load_infill(name, **options)
+
+
+def test_every_heuristic_is_declared_with_the_defaults_of_its_function():
+    assert set(HEURISTICS) == set(heuristics())
+    for name, section in heuristics().items():
+        module, function = section.build.split(":")
+        parameters = inspect.signature(getattr(import_module(module), function)).parameters
+        assert section(infill=name).options() == {
+            key: list(each.default) if isinstance(each.default, tuple) else each.default
+            for key, each in parameters.items()
+        }
+
+
+def test_options_stand_in_the_name_that_tables_have():
+    assert called("blur") == called(heuristics()["blur"](infill="blur")) == "blur"
+    assert called(heuristics()["mean"](infill="mean", colour=[0, 0.5, 1])) == "mean colour 0.0 0.5 1.0"

@@ -16,7 +16,7 @@ import pipeline.explain
 import pipeline.methods
 from pipeline.errors import UserError
 from pipeline.fingerprint import module_digests
-from pipeline.infill import INFILLS
+from pipeline.infill.declared import heuristics
 from pipeline.methods import load_explainer, methods, parse_method
 from pipeline.noise import Noise
 from pipeline.study import load_study
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAPS = ("classifier", "images", "targets", "noise", "infill", "batch_size", "progress")
 IMAGES = ("classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress")
 TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES}
-LOADED = {"helper", "guide", "immutable"}  # of what a study names
+LOADED = {"helper", "guide", "region"}  # of what a study names
 FROM_CODE = {"perceptual", "perceptual_weight"}  # a function, which no study can write
 ALL = [("saliency", name) for name in SALIENCY] + [("counterfactuals", name) for name in COUNTERFACTUALS]
 
@@ -67,7 +67,7 @@ def test_a_declaration_says_all_that_there_is_to_know(family, name):
     tiny = made(name, family)
     assert parse_method(tiny.options(), family) == tiny  # what a stage reads is what the study says
     if family == "saliency":
-        assert tiny.filled_in is None or tiny.filled_in in INFILLS
+        assert tiny.filled_in is None or tiny.filled_in in heuristics()
 
 
 def test_no_declaration_is_code_that_decides_what_is_computed(monkeypatch):
@@ -97,8 +97,8 @@ def test_methods_and_in_fillers_are_known_without_waiting_for_torch():
 
 def write_two_files(package):
     """The two files that docs/extending.md adds."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8").partition("# Add a stage")[0]
-    files = re.findall(r"```python\n# pipeline/(\S+)\n(.*?)```", text, re.DOTALL)
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    files = re.findall(r"```python\n# pipeline/((?:methods|explain)/\S+)\n(.*?)```", text, re.DOTALL)
     assert [path for path, _ in files] == ["methods/gradient_input.py", "explain/gradient_input.py"]
     for path, source in files:
         (package / path).parent.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,33 @@ def test_a_threshold_rule_keeps_what_one_finds_by_hand(rule, alpha, kept):
     assert survivors(RAMP, rule, alpha).astype(int).tolist() == [kept]
 
 
+@pytest.mark.parametrize(("alpha", "kept"), [(0.4, [0, 0, 0, 0, 0]), (0.5, [0, 0, 0, 0, 1]), (0.95, [0, 0, 1, 1, 1])])
+def test_the_published_energy_leaves_out_the_value_that_reaches_the_share(alpha, kept):
+    assert survivors(RAMP, "energy", alpha, "paper").astype(int).tolist() == [kept]
+
+
+def test_the_published_box_is_that_of_a_map_cut_on_its_own_grid():
+    """Spread over pixels a cell of 4 falls as 7/8, 5/8, 3/8, 1/8 from its middle on: 2 pixels beyond its own 4."""
+    maps = np.zeros((1, 3, 3))
+    maps[0, 1, 1] = 1
+    ours, theirs = (
+        salient_boxes(maps, (12, 12), rule="value", alpha=0.6, definition=definition)
+        for definition in ("corrected", "paper")
+    )
+    assert ours.tolist() == [[4, 4, 8, 8]] and theirs.tolist() == [[2, 2, 10, 10]]
+
+
+def test_zeros_have_no_part_in_the_published_box():
+    """At alpha 0 all survive, but only what is above 0 makes the box."""
+    maps = np.zeros((1, 4, 4))
+    maps[0, 1:3, 1:3] = 1
+    ours, theirs = (
+        salient_boxes(maps, (4, 4), rule="value", alpha=0, definition=definition)
+        for definition in ("corrected", "paper")
+    )
+    assert ours.tolist() == [[0, 0, 4, 4]] and theirs.tolist() == [[1, 1, 3, 3]]
+
+
 def test_value_counts_from_the_lowest_pixel():
     assert survivors(RAMP + 10, "value", 0.5).astype(int).tolist() == [[0, 0, 1, 1, 1]]
 
@@ -121,6 +148,8 @@ def test_alpha_is_the_smallest_with_the_fewest_errors_on_held_out_images():
 def test_a_rule_that_there_is_not_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="use energy"):
         salient_boxes(np.ones((1, 2, 2)), (2, 2), rule="energie", alpha=0.5)
+    with pytest.raises(UserError, match="there is no definition 'ours'; use corrected or paper"):
+        salient_boxes(np.ones((1, 2, 2)), (2, 2), rule="mean", alpha=0.5, definition="ours")
     with pytest.raises(UserError, match="none of the held-out images has a box"):
         tuned_alpha(np.ones((1, 2, 2)), [np.zeros((0, 4))], (2, 2), rule="mean")
 

@@ -1,5 +1,6 @@
 """Studies with real renders and networks whose rule is known, as the stages before the report write them."""
 
+import shutil
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -80,6 +81,15 @@ class Study:
         """Run the stage and return its page; options replace those of the study."""
         report(options=self.options_text(**options), code="code", page=self.page, **self.files)
         return self.page.read_text(encoding="utf-8")
+
+    def copy(self, folder: Path) -> "Study":
+        """The study in another folder."""
+        shutil.copytree(self.folder, folder)
+
+        def moved(files):
+            return [*map(moved, files)] if isinstance(files, list) else folder / files.relative_to(self.folder)
+
+        return Study(folder, {**self.options}, {table: moved(files) for table, files in self.files.items()})
 
     def rewrite(self, table: str, rows: list[dict], **provenance) -> None:
         """Put other rows in the place of a table (its only part)."""
@@ -253,16 +263,29 @@ def write_study(folder: Path, rows: int, size: int, *, truth: bool = True, shard
     return Study(folder, options, files)
 
 
-@pytest.fixture
-def study(tmp_path):
-    """A small study of portraits: one part of each table."""
-    return write_study(tmp_path, rows=8, size=32)
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    """Makes a copy of a small study of portraits, one part of each table; each kind is written once for all tests."""
+    studies: dict[str, Study] = {}
+
+    def copied(folder: Path, kind: str, add=lambda study: study) -> Study:
+        if kind not in studies:
+            studies[kind] = add(write_study(tmp_path_factory.mktemp(kind), rows=8, size=32))
+        return studies[kind].copy(folder)
+
+    return copied
 
 
 @pytest.fixture
-def map_study(study):
+def study(tmp_path, written):
+    """A small study of portraits."""
+    return written(tmp_path / "study", "study")
+
+
+@pytest.fixture
+def map_study(tmp_path, written):
     """The small study with maps that follow known rules, one table and one file of scores per classifier."""
-    return add_maps(study, ROLES["classifiers"])
+    return written(tmp_path / "maps", "maps", lambda study: add_maps(study, ROLES["classifiers"]))
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from tests.report.test_saliency import section
 
 
 @pytest.fixture
-def made_study(study):
+def made_study(tmp_path, written):
     """The small study with counterfactuals of one classifier that are interventions."""
-    return add_counterfactuals(study)
+    return written(tmp_path / "made", "made", add_counterfactuals)
 
 
 def rows_of(table):

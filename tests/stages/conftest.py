@@ -76,6 +76,10 @@ class Tables:
         """Where the identities of networks and generators are written."""
         return [self.folder / self.plan.study.study / f"{network}.json" for network in networks]
 
+    def fillers(self, stage: str, classifier: str) -> list[str]:
+        """The in-fillers with weights that a stage is given."""
+        return [name for name in self.plan.job(stage, classifier=classifier).networks if name in self.plan.fillers]
+
     def score(self) -> list[dict[str, Any]]:
         """Write the scores of images and interventions and return their rows."""
         interventions = [self.path("interventions")] if self.path("interventions").exists() else None
@@ -102,6 +106,7 @@ class Tables:
             identity,
             self.folder / "rows",
             self.path("saliency"),
+            self.identities(*self.fillers("saliency", classifier)),
         )
         return self.rows("saliency")
 
@@ -119,6 +124,7 @@ class Tables:
             self.folder / "rows",
             self.path("counterfactuals"),
             [self.path("predictions")],
+            [self.path("saliency")] if self.path("saliency").exists() else None,
         )
         return self.rows("counterfactuals")
 
@@ -127,7 +133,8 @@ class Tables:
         path = self.path("scores").with_name("map-scores.parquet")
         options = self.plan.options("score_saliency")
         images, maps = [self.path("images")], [self.path("saliency")]
-        score_saliency(options, "code", images, maps, self.path("scores"), classifier, path)
+        fillers = self.identities(*self.fillers("score_saliency", classifier))
+        score_saliency(options, "code", images, maps, self.path("scores"), classifier, path, fillers=fillers)
         return read_table(path, "scores").to_pylist()
 
     def judge(self) -> list[dict[str, Any]]:
@@ -165,16 +172,14 @@ class Tables:
         return row
 
 
-@pytest.fixture
-def brightness(tmp_path) -> dict[str, Any]:
-    """The entry of a classifier that knows bright images from dark ones."""
-    path = tmp_path / "brightness.py"
+def bright_entry(folder: Path) -> dict[str, Any]:
+    """The entry of a classifier that knows bright images from dark ones, whose source is written to a folder."""
+    path = folder / "brightness.py"
     path.write_text(BRIGHTNESS, encoding="utf-8")
     return {"entry_point": f"{path}:load", "task": "smile", "classes": ["absent", "present"]}
 
 
-@pytest.fixture
-def study(tmp_path, brightness) -> Callable[..., Tables]:
+def study_maker(folder: Path, brightness: dict[str, Any]) -> Callable[..., Tables]:
     """Makes a study of portraits judged by `brightness`; the dataset's options and whole sections can be replaced."""
 
     def make(dataset: dict[str, Any] | None = None, name: str = "tiny", **sections: Any) -> Tables:
@@ -182,6 +187,18 @@ def study(tmp_path, brightness) -> Callable[..., Tables]:
         if "folder" in chosen:
             del chosen["world"]
         values = {"study": name, "dataset": chosen, "classifiers": {"bright": brightness}, **sections}
-        return Tables(tmp_path, Plan(Study.model_validate(values)))
+        return Tables(folder, Plan(Study.model_validate(values)))
 
     return make
+
+
+@pytest.fixture
+def brightness(tmp_path) -> dict[str, Any]:
+    """The entry of a classifier that knows bright images from dark ones."""
+    return bright_entry(tmp_path)
+
+
+@pytest.fixture
+def study(tmp_path, brightness) -> Callable[..., Tables]:
+    """Makes a study of portraits judged by `brightness`; the dataset's options and whole sections can be replaced."""
+    return study_maker(tmp_path, brightness)

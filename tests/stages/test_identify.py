@@ -1,4 +1,4 @@
-"""Identities of networks and generators, and of what decides their answers."""
+"""Identities of networks, generators and in-fillers, and of what decides their answers."""
 
 import json
 
@@ -10,13 +10,18 @@ from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
 from pipeline.diffusion.identity import identify as identify_generator
 from pipeline.errors import UserError
+from pipeline.fingerprint import fingerprint
+from pipeline.infill.declared.vae import VaeShape
+from pipeline.infill.file import build_network, save_filler
+from pipeline.infill.identity import identify as identify_filler
 from pipeline.stages.identify import identify
-from pipeline.stages.networks import generator_identity
+from pipeline.stages.networks import filler_identity, generator_identity
 from tests.diffusion.conftest import small_unet
 
 
-def test_networks_and_generators_get_files_of_their_names_with_what_they_are(tmp_path):
-    network = small_unet()
+def test_networks_generators_and_in_fillers_get_files_of_their_names_with_what_they_are(tmp_path):
+    network, shape = small_unet(), VaeShape(channels=4)
+    save_filler(build_network(shape).state_dict(), tmp_path / "c.safetensors", shape)
     save_model(
         network.state_dict(),
         tmp_path / "a.safetensors",
@@ -26,10 +31,17 @@ def test_networks_and_generators_get_files_of_their_names_with_what_they_are(tmp
     entries = {
         "networks": {"judge": {"onnx": str(tmp_path / "b.onnx")}},
         "generators": {"makes": {"file": str(tmp_path / "a.safetensors")}},
+        "fillers": {"fills": {"file": str(tmp_path / "c.safetensors")}},
     }
-    identify(json.dumps(entries), [tmp_path / "judge.json", tmp_path / "makes.json"])
+    identify(json.dumps(entries), [tmp_path / f"{name}.json" for name in ("judge", "makes", "fills")])
     assert json.loads((tmp_path / "makes.json").read_text()) == identify_generator("x", entries["generators"]["makes"])
+    assert json.loads((tmp_path / "fills.json").read_text()) == identify_filler("x", entries["fillers"]["fills"])
     assert list(json.loads((tmp_path / "judge.json").read_text())) == ["onnx"]
+
+
+def test_an_in_filler_answers_by_its_file_and_the_code_of_its_network():
+    known = filler_identity({"file": "sha256:1", "kind": "vae", "composited": False})
+    assert known["filler"]["file"] == "sha256:1" and fingerprint("pipeline.infill.vae", deciding=True) in known["code"]
 
 
 def test_a_generator_answers_by_its_files_its_code_and_its_libraries():
@@ -95,7 +107,7 @@ def identified(tmp_path, monkeypatch):
 
     def found(function, **options):
         entry = {"entry_point": f"linear.py:{function}", "classes": ["a", "b"], **options}
-        identify(json.dumps({"networks": {"mine": entry}, "generators": {}}), [tmp_path / "mine.json"])
+        identify(json.dumps({"networks": {"mine": entry}, "generators": {}, "fillers": {}}), [tmp_path / "mine.json"])
         return entry, json.loads((tmp_path / "mine.json").read_text())
 
     return found

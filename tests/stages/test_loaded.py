@@ -4,11 +4,11 @@ import pytest
 
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from pipeline.stages.common import Job
 from pipeline.stages.loaded import Networks
+from pipeline.unet_shape import Shape
 from tests.diffusion.conftest import SMALL, small_unet
 
 LINEAR = {"name": "linear", "steps": 1000}

@@ -6,7 +6,7 @@ from pipeline.classifiers.load import load_classifier
 from pipeline.errors import UserError
 from pipeline.stages.train import split_training_data, train
 from pipeline.stages.training_data import read_training_data
-from pipeline.study.networks import Training
+from pipeline.study.training import Training
 
 
 def recipe(**options):

@@ -153,12 +153,12 @@ SENTENCES = [
     ("generators: {a: {file: b, predicts: noise}}", "generators.a: file says predicts itself; leave predicts out."),
     (
         "training: {net: {dataset: {world: shapes}, tasks: [a]}}",
-        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier; write for example"
-        " architecture: resnet18.",
+        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; write for"
+        " example architecture: resnet18.",
     ),
     (
         "training: {net: {dataset: {world: shapes}, noisy_clasifier: {}}}",
-        "noisy_classifier; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
+        "noisy_classifier, vae; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
     ),
     ("training: {net: {dataset: {world: shapes}, unet: {channels: 32}}}", "net.unet: the key 'multipliers' is missing"),
     (
@@ -218,7 +218,7 @@ SENTENCES = [
     ),
     (
         "classifiers: {m: {timm: a, output: {sigmoid: a}}}",
-        "m.output.sigmoid: must be a whole number or a list of whole",
+        "m.output.sigmoid: must be a whole number of at least 0 or a list of whole",
     ),
     ("classifiers: {m: {timm: a, output: softmax}}", "m.output: must be probabilities or a mapping from sigmoid to"),
     (
@@ -258,7 +258,7 @@ SENTENCES = [
         "training: {net: {dataset: {size: 3}, tasks: [a], architecture: b}}",
         "training.net.dataset: a training dataset has",
     ),
-    ("classifiers: {m: {task: smile}}", "classifiers.m: a network has exactly one of the keys file, trained, timm,"),
+    ("classifiers: {m: {task: smile}}", "classifiers.m: a classifier has exactly one of the keys file, trained, timm,"),
     ("classifiers: {m: {task: smile}}", "here there is none."),
     ("classifiers: {m: {timm: a, onnx: b}}", "here there is timm and onnx."),
     # Names of what does not exist.

@@ -214,7 +214,13 @@ def test_different_parts_never_give_the_same_identity():
 @pytest.mark.parametrize("name", COLUMNS)
 def test_every_table_can_be_written_with_failed_rows_and_read(tmp_path, name):
     """A failed row needs its identity and a reason, and nothing that was to be computed."""
-    samples = {pyarrow.string(): "a", pyarrow.int32(): 1, pyarrow.float64(): 1.0, pyarrow.int64(): 1}
+    samples = {
+        pyarrow.string(): "a",
+        pyarrow.int32(): 1,
+        pyarrow.float64(): 1.0,
+        pyarrow.int64(): 1,
+        pyarrow.bool_(): True,
+    }
     row = {"status": "failed", "reason": "no face"}
     for column in COLUMNS[name]:
         if column.null == "never" and column.name != "status":

@@ -156,8 +156,7 @@ def shared(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def preloaded(shared) -> Preloaded:
     """What runs `python -m` without importing slow libraries again; one for all processes that test."""
-    owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    return Preloaded.start(shared / "preloaded", owner)
+    return Preloaded.start(shared / "preloaded", os.getpid())
 
 
 @pytest.fixture
@@ -181,12 +180,12 @@ def add_tiny_study(workflow: Workflow, **sections: Any) -> None:
 
 
 def write_generator(path: Path, seed: int = 0) -> None:
-    """A diffusion model of 16 pixels in a file, the same each time."""
+    """A diffusion model of 16 pixels and one level in a file, the same each time."""
     from pipeline.diffusion.description import Description
     from pipeline.diffusion.file import save_model
     from tests.diffusion.conftest import small_unet
 
-    network = small_unet(seed)
+    network = small_unet(seed, multipliers=(1,), attention=())
     save_model(network.state_dict(), path, Description("unet", network.shape, {"name": "linear", "steps": 1000}))
 
 

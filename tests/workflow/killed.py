@@ -1,29 +1,20 @@
-"""Stages in processes of their own, which can be killed at a moment to the point; torch is imported once for all."""
+"""Stages in processes of their own, which can be killed at a moment to the point.
+
+`python -m tests.workflow.killed <folder> <moment> <most bytes of a file> <arguments>`, with `-` for what is not asked.
+"""
 
 import os
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
-from multiprocessing import get_context
 from pathlib import Path
 
 from pipeline.commands.holder import JOBS
-from pipeline.workflow import stages
-from tests.workflow.preloaded import LIBRARIES
+from tests.workflow.preloaded import Preloaded
 
-CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "tests.workflow.killed",
-        *LIBRARIES,
-        *(f"pipeline.stages.{stage}" for stage, declared in stages().items() if not declared.trains),
-        "pipeline.classifiers.load",
-        "pipeline.diffusion.load",
-        "pipeline.explain.dvce",
-        "pipeline.explain.fido",
-    ]
-)
+ROOT = Path(__file__).resolve().parents[2]
 
 Moment = str | None
 """started: when the stage has just begun. rows: once a batch has reached the row store, before anything else appears.
@@ -31,40 +22,39 @@ table: before the last file that the stage is asked for appears (a rule names it
 
 
 def run_stage(
-    folder: Path, arguments: Sequence[str], moment: Moment = None, file_bytes: int | None = None
+    preloaded: Preloaded, folder: Path, arguments: Sequence[str], moment: Moment = None, file_bytes: int | None = None
 ) -> tuple[int, str]:
     """Run `python -m pipeline ...` in a folder, kill it at a moment, and return its exit status and what it said.
 
-    file_bytes: no file may grow larger.
+    file_bytes: no file may grow larger. The status of a stage that was killed is KILLED.
     """
-    said = folder / "said.txt"
-    process = CONTEXT.Process(target=stage, args=(str(folder), list(arguments), moment, file_bytes, str(said)))
-    process.start()
-    process.join(120)
-    return process.exitcode, said.read_text(encoding="utf-8") if said.exists() else ""
+    asked = [str(folder), moment or "-", str(file_bytes or "-"), *arguments]
+    process = subprocess.run(
+        [preloaded.python, "-m", "tests.workflow.killed", *asked],
+        cwd=ROOT,
+        env=preloaded.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    return process.returncode, process.stdout
 
 
-def stage(folder: str, arguments: list[str], moment: Moment, file_bytes: int | None, said: str) -> None:
+def stage(folder: str, moment: str, file_bytes: str, *arguments: str) -> int:
+    """Run a stage in this process, as `run_stage` asks for it."""
     os.chdir(folder)
-    os.environ.update(COUNTERFACTORY_DEVICE="cpu")
-    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for standard in (1, 2):
-        os.dup2(descriptor, standard)
-    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-    if file_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    if moment is not None:
+    if file_bytes != "-":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_bytes),) * 2)
+    if moment != "-":
         die_at(moment, arguments)
     sys.argv = ["pipeline", *arguments]
     from pipeline.__main__ import main
 
-    status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    sys.exit(status)
+    return main()
 
 
-def die_at(moment: Moment, arguments: list[str]) -> None:
+def die_at(moment: str, arguments: Sequence[str]) -> None:
     """Kill this process when it opens its first file (started), or when a file is about to get its name."""
 
     def die():
@@ -83,3 +73,7 @@ def die_at(moment: Moment, arguments: list[str]) -> None:
             stored.append(destination)
 
     os.replace = replace_or_die
+
+
+if __name__ == "__main__":
+    sys.exit(stage(*sys.argv[1:]))

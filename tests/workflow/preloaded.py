@@ -2,10 +2,11 @@
 
 `Preloaded.start` gives a folder for the front of PATH whose `python` has `python -m ...` run in such a process: with
 its own working directory, environment, arguments and files, and with the project's code as it stands there, which is
-never imported beforehand.
+never imported beforehand. `python -u -c ...`, by which pytest-xdist starts the processes that test, forks too.
 """
 
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -24,19 +25,21 @@ from typing import NoReturn
 LIBRARIES = (
     "torch", "torchvision", "pyarrow.parquet", "pyarrow.compute", "polars", "pydantic", "typer", "rich", "PIL.Image",
     "safetensors.torch", "scipy.stats", "sklearn.metrics", "captum.attr", "matplotlib.figure",
-    "matplotlib.backends.backend_svg", "jinja2", "yaml", "snakemake.cli", "torch._dynamo", "timm",
+    "matplotlib.backends.backend_svg", "jinja2", "yaml", "snakemake.cli", "torch._dynamo", "timm", "torchmetrics",
+    "diffusers.models.unets.unet_2d", "datasets", "onnxruntime", "onnxscript", "skimage.metrics",
 )  # fmt: skip
+KILLED = 137  # what a shell says of a process that was killed
 CLIENT = """#!{python} -IS
 import json, os, socket, sys
-if sys.argv[1:2] != ["-m"]:
+if sys.argv[1:2] != ["-m"] and sys.argv[1:3] != ["-u", "-c"]:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     socket.send_fds(server, [b"."], [0, 1, 2])
-    asked = dict(arguments=sys.argv[2:], folder=os.getcwd(), environment=dict(os.environ))
+    asked = dict(arguments=sys.argv[1:], folder=os.getcwd(), environment=dict(os.environ))
     server.sendall(json.dumps(asked).encode() + b"\\0")
     status = server.recv(8)
-sys.exit(int(status) if status else 137)
+sys.exit(int(status) if status else {killed})
 """
 
 
@@ -52,7 +55,7 @@ class Preloaded:
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             program = folder / "python"
-            program.write_text(CLIENT.format(python=sys.executable, address=str(folder / "socket")), encoding="utf-8")
+            program.write_text(CLIENT.format(python=sys.executable, address=str(folder / "socket"), killed=KILLED))
             program.chmod(0o755)
             with open(folder / "log", "w") as log:
                 subprocess.Popen(
@@ -63,7 +66,7 @@ class Preloaded:
                     stderr=log,
                     start_new_session=True,
                 )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 900
         while not (folder / "socket").exists():
             assert time.monotonic() < deadline, (folder / "log").read_text(encoding="utf-8")
             time.sleep(0.05)
@@ -89,6 +92,7 @@ def serve(address: str, owner: int) -> None:
     """Answer calls until the owner is gone."""
     for library in LIBRARIES:
         import_module(library)
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     threading.Thread(target=end_with, args=(owner,), daemon=True).start()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -154,13 +158,18 @@ def answer(caller: socket.socket) -> None:
             traceback.print_exc()
             end(1)
 
-    os._exit, os.execve = end, become
     os.chdir(asked["folder"])
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    if asked["arguments"][0] == "-u":
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        exec(asked["arguments"][2], {"__name__": "__main__"})
+        end(0)
+    os._exit, os.execve = end, become
     sys.path[0] = asked["folder"]
     sys.executable = str(Path(caller.getsockname()).with_name("python"))
-    become(sys.executable, [sys.executable, "-m", *asked["arguments"]], asked["environment"])
+    become(sys.executable, [sys.executable, *asked["arguments"]], asked["environment"])
 
 
 if __name__ == "__main__":

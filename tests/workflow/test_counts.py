@@ -45,7 +45,7 @@ def test_jobs_are_shards_or_classifiers_or_one():
     jobs = {stage: len(of_stage) for stage, of_stage in works().items()}
     assert jobs == {
         "identify": 1, "sample": 1, "intervene": 3, "predict": 3, "saliency": 2, "score": 1, "score_saliency": 1,
-        "metrics": 1, "report": 1,
+        "accuse": 1, "score_accusations": 1, "metrics": 1, "report": 1,
     }  # fmt: skip
 
 

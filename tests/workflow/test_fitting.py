@@ -7,11 +7,11 @@ import torch
 
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from pipeline.methods import methods
 from pipeline.study import Study
+from pipeline.unet_shape import Shape
 from pipeline.workflow.fitting import check_methods
 from pipeline.workflow.heads import classes_of
 from pipeline.workflow.plan import Plan
@@ -92,7 +92,26 @@ CASES = [
     ),
     (
         ({**DVCE, "immutable": ["hair"]}, None, {"digits": "scikit-learn"}),
-        "counterfactuals.it.immutable: nothing is known of the parts of these images; leave it out, or use a world.",
+        "counterfactuals.it.immutable: nothing is known of the parts of these images; leave it out, or use a world, or"
+        " a folder with `masks`.",
+    ),
+    (
+        ({**DVCE, "region": {"parts": ["hair"]}}, None, {"folder": "photos", "masks": "masks"}),
+        "counterfactuals.it.region.parts: the images have no part 'hair'; there are object.",
+    ),
+    (
+        ({**DVCE, "region": {"parts": ["hair"]}}, None, {"folder": "photos"}),
+        "counterfactuals.it.region.parts: nothing is known of the parts of these images; leave it out, or use a world,"
+        " or a folder with `masks`.",
+    ),
+    (
+        ({**DVCE, "region": {"drawn": "mask.png"}},),
+        "counterfactuals.it.region.drawn: there is no file mask.png; give the path of an image of the region.",
+    ),
+    (
+        ({**DVCE, "region": {"drawn": "data/targets/colour.csv"}},),
+        "counterfactuals.it.region.drawn: data/targets/colour.csv holds no mask (the file is no JPEG, PNG, WEBP, BMP,"
+        " TIFF or GIF image); save it as a PNG.",
     ),
 ]
 
@@ -100,6 +119,15 @@ CASES = [
 @pytest.mark.parametrize(("arguments", "sentence"), CASES, ids=[sentence[:60] for _, sentence in CASES])
 def test_what_cannot_work_is_refused_in_one_sentence(arguments, sentence):
     assert complaint(*arguments) == sentence
+
+
+def test_a_region_of_maps_that_a_classifier_does_not_have_is_refused():
+    maps = {"maps": {"method": "random", "classifiers": ["theirs"]}}
+    method = {**DVCE, "region": {"saliency": "maps"}}
+    assert complaint(method, BOTH, saliency=maps) == (
+        f"counterfactuals.it.region.saliency: 'maps' makes no maps of classifier 'mine'; name another entry, {LIMIT}"
+    )
+    check_methods(plan({**method, "classifiers": ["theirs"]}, BOTH, saliency=maps))
 
 
 def test_a_guide_of_other_classes_is_refused_and_one_that_is_still_to_come_is_not():
@@ -210,7 +238,7 @@ def test_classes_are_known_by_entry_file_recipe_or_guide(tmp_path):
 MISTAKES = [
     ({**DVCE, "steps": 5, "skip": 5}, "skip is 5 of 5 steps; use 0 to 4"),
     ({"method": "ace", "generator": "adm", "start": 30}, "start is 30 of 25 steps; use 1 to 25"),
-    ({"method": "ace", "generator": "adm", "dilation": 4}, "dilation is 4; use an odd number, such as 5"),
+    ({"method": "ace", "generator": "adm", "dilation": 4}, "must be an odd number, such as 5"),
 ]
 
 

@@ -15,6 +15,10 @@ MORE = {
     "counterfactuals": {
         **TINY["counterfactuals"],
         "confused": {"method": "pgd", "iterations": 2, "target": "most-confused", "classifiers": ["small"]},
+        "where": {
+            **{"method": "region-guidance", "generator": "adm", "steps": 4, "skip": 1, "classifiers": ["other"]},
+            "region": {"saliency": "fido"},
+        },
     },
 }
 

@@ -20,6 +20,7 @@ from pipeline.tables import read_table, unpack
 from pipeline.workflow import stages
 from tests.workflow.conftest import Workflow
 from tests.workflow.killed import run_stage
+from tests.workflow.preloaded import KILLED
 
 RUN = ["-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop"]
 KEPT_WITH = {"judge": "predict"}  # the rows of a stage with those of another
@@ -107,17 +108,17 @@ def test_every_stage_of_the_study_is_killed_here(jobs):
 
 @pytest.mark.parametrize(
     ("stage", "moment"),
-    [(stage, moment) for stage in TESTED for moment in ("started", "table")] + [(stage, "rows") for stage in STORING],
+    [("saliency", "started")] + [(stage, "table") for stage in TESTED] + [(stage, "rows") for stage in STORING],
 )
 def test_a_stage_that_is_killed_leaves_nothing_torn_and_goes_on_where_it_was(
-    stage, moment, undisturbed, jobs, prepared
+    stage, moment, undisturbed, jobs, prepared, preloaded
 ):
     folder = prepared(stage)
-    status, said = run_stage(folder, jobs[stage], moment)
-    assert status == -signal.SIGKILL, said
+    status, said = run_stage(preloaded, folder, jobs[stage], moment)
+    assert status == KILLED, said
     assert not (folder / outputs_of(jobs[stage])[-1]).exists()
     assert_whole(folder)
-    status, said = run_stage(folder, jobs[stage])
+    status, said = run_stage(preloaded, folder, jobs[stage])
     assert status == 0, said
     assert results(folder) == results(undisturbed)
     if stage in STORING and moment != "started":
@@ -130,7 +131,7 @@ def test_a_stage_that_is_killed_leaves_nothing_torn_and_goes_on_where_it_was(
 # The machine lets the job down
 
 
-def test_a_full_disk_ends_the_job_with_one_sentence_and_leaves_nothing_half_written(prepared, jobs):
+def test_a_full_disk_ends_the_job_with_one_sentence_and_leaves_nothing_half_written(prepared, jobs, preloaded):
     folder = prepared("saliency")
     rows = folder / "results" / "rows" / "saliency"
     rows.mkdir()
@@ -138,7 +139,7 @@ def test_a_full_disk_ends_the_job_with_one_sentence_and_leaves_nothing_half_writ
     if mounted.returncode:
         pytest.skip("only root can make a disk that is full")
     try:
-        status, said = run_stage(folder, jobs["saliency"])
+        status, said = run_stage(preloaded, folder, jobs["saliency"])
         assert_whole(folder)
         assert not (folder / jobs["saliency"][-1]).exists()
     finally:
@@ -147,28 +148,28 @@ def test_a_full_disk_ends_the_job_with_one_sentence_and_leaves_nothing_half_writ
     assert "the disk is full; free some room" in said.splitlines()[-1]
 
 
-def test_a_file_that_may_not_grow_ends_the_job_and_the_next_one_goes_on(prepared, jobs, undisturbed):
+def test_a_file_that_may_not_grow_ends_the_job_and_the_next_one_goes_on(prepared, jobs, undisturbed, preloaded):
     folder = prepared("sample")
-    status, said = run_stage(folder, jobs["sample"], file_bytes=4096)
+    status, said = run_stage(preloaded, folder, jobs["sample"], file_bytes=4096)
     assert status == 2 and "ulimit -f" in said.splitlines()[-1] and "Traceback" not in said
     assert_whole(folder)
     assert not any((folder / output).exists() for output in outputs_of(jobs["sample"]))
-    assert run_stage(folder, jobs["sample"])[0] == 0
+    assert run_stage(preloaded, folder, jobs["sample"])[0] == 0
     assert results(folder) == results(undisturbed)
 
 
-def test_too_little_memory_ends_the_job_with_one_sentence(prepared, jobs):
+def test_too_little_memory_ends_the_job_with_one_sentence(prepared, jobs, preloaded):
     folder = prepared("saliency")
     (folder / "full").touch()
-    status, said = run_stage(folder, jobs["saliency"])
+    status, said = run_stage(preloaded, folder, jobs["saliency"])
     assert status == 2 and said.splitlines()[-1].startswith("there is not enough memory") and "Traceback" not in said
     assert not (folder / jobs["saliency"][-1]).exists()
 
 
-def test_a_card_with_too_little_memory_gets_smaller_batches_until_they_fit(prepared, jobs, undisturbed):
+def test_a_card_with_too_little_memory_gets_smaller_batches_until_they_fit(prepared, jobs, undisturbed, preloaded):
     folder = prepared("saliency")
     (folder / "cramped").write_text("50")
-    status, said = run_stage(folder, jobs["saliency"])
+    status, said = run_stage(preloaded, folder, jobs["saliency"])
     assert status == 0 and "96 rows do not fit" in said and "going on with 48" in said
     assert "48 rows" not in said
     maps = [read_maps(each / jobs["saliency"][-1]) for each in (folder, undisturbed)]
@@ -178,7 +179,7 @@ def test_a_card_with_too_little_memory_gets_smaller_batches_until_they_fit(prepa
     (folder / "cramped").write_text("0")
     (folder / jobs["saliency"][-1]).unlink()
     shutil.rmtree(folder / "results" / "rows" / "saliency")
-    status, said = run_stage(folder, jobs["saliency"])
+    status, said = run_stage(preloaded, folder, jobs["saliency"])
     assert status == 2 and said.splitlines()[-1].startswith("one row alone does not fit into the memory")
 
 
@@ -194,7 +195,7 @@ def read_maps(path):
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(undisturbed, jobs, tmp_path, preloaded):
     folder = tmp_path / "killed"
-    shutil.copytree(undisturbed, folder, symlinks=True, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    shutil.copytree(undisturbed, folder, symlinks=True, ignore=shutil.ignore_patterns(".snakemake", "saliency"))
     with begun(folder) as first:
         wait_for(lambda: "saliency small fido" in said(folder), first)
         orphan = stage_process(first.pid)
@@ -237,7 +238,7 @@ def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_se
     study = folder / "studies" / "tiny.yaml"
     before = study.read_text(encoding="utf-8")
     study.write_text(before + "statistics: {confidence: 0.9}\n", encoding="utf-8")
-    with begun(folder) as run:
+    with begun(folder, preloaded.python, preloaded.environment()) as run:
         wait_for(lambda: "rule metrics:" in said(folder), run)
         os.killpg(run.pid, signal.SIGKILL)
     study.write_text(before, encoding="utf-8")
@@ -267,7 +268,7 @@ def test_rows_that_failed_are_tried_again_by_retry(undisturbed, jobs, tmp_path, 
     (tmp_path / jobs["saliency"][-1]).unlink()
     shutil.rmtree(tmp_path / "results" / "rows" / "saliency")
     (tmp_path / "asleep").touch()
-    assert run_stage(tmp_path, jobs["saliency"])[0] == 0
+    assert run_stage(preloaded, tmp_path, jobs["saliency"])[0] == 0
     (tmp_path / "asleep").unlink()
     failed = [row for row in read_table(tmp_path / jobs["saliency"][-1], "saliency").to_pylist() if row["reason"]]
     assert failed and {row["method"] for row in failed} == {"fido"}
@@ -304,12 +305,16 @@ def test_trained_weights_are_not_trained_again_where_snakemake_knows_nothing(new
 
 
 @contextlib.contextmanager
-def begun(folder):
+def begun(folder, python=sys.executable, variables=None):
     """A run in a process group of its own, which is gone in the end; what it says goes to the file `said`."""
     with open(folder / "said", "w") as said:
-        command = [sys.executable, *RUN]
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(), stdout=said, stderr=said, start_new_session=True
+            [python, *RUN],
+            cwd=folder,
+            env=variables or environment(),
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
         )
     try:
         yield process

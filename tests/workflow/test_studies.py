@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 from skimage import data as photographs
 
+from pipeline.classifiers.entry import Network
 from pipeline.classifiers.load import save_classifier
 from pipeline.datasets import open_dataset
 from pipeline.datasets.source import in_order
@@ -21,7 +22,6 @@ from pipeline.errors import UserError
 from pipeline.images import to_tensor
 from pipeline.stages.sample import sample
 from pipeline.study import Study, load_study
-from pipeline.study.networks import Network
 from pipeline.tables import SCHEMAS
 from pipeline.workflow.plan import Plan
 from pipeline.worlds import load_world

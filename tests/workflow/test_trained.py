@@ -22,6 +22,7 @@ training:
     unet: {channels: 32, multipliers: [1, 2]}
     gate: {readers: [concepts, reads], features: concepts-b}
   guides: {dataset: {digits: scikit-learn, size: 16}, noisy_classifier: {channels: 32, multipliers: [1]}, task: digit}
+  fills: {dataset: {digits: scikit-learn, size: 16}, vae: {channels: 4}}
 """
 
 
@@ -32,7 +33,13 @@ def plan():
 
 def test_each_recipe_is_followed_by_the_stage_of_its_kind(plan):
     followed = {name: plan.recipes(name) for name, stage in stages().items() if stage.trains}
-    assert followed == {"train": ["reads"], "train_generator": ["draws"], "gate": ["draws"], "train_guide": ["guides"]}
+    assert followed == {
+        "train": ["reads"],
+        "train_generator": ["draws"],
+        "gate": ["draws"],
+        "train_guide": ["guides"],
+        "train_infill": ["fills"],
+    }
 
 
 def test_training_ends_with_what_is_measured_of_a_diffusion_model(plan):
@@ -40,6 +47,7 @@ def test_training_ends_with_what_is_measured_of_a_diffusion_model(plan):
         "resources/classifiers/reads.safetensors",
         "resources/generators/draws.md",
         "resources/generators/guides.safetensors",
+        "resources/infills/fills.safetensors",
     ]
     assert trained_files(plan.study, "draws") == ["resources/generators/draws.md"]
     with pytest.raises(
@@ -53,6 +61,18 @@ def test_a_trained_generator_is_the_file_that_training_writes(plan):
     planned = Plan(Study.model_validate(values))
     files = ["resources/generators/draws.safetensors", "resources/generators/guides.safetensors"]
     assert planned.weights("makes", "leads") == files
+
+
+def test_a_trained_in_filler_is_read_by_the_jobs_that_fill_with_it():
+    values = {**yaml.safe_load(STUDY), "infills": {"digits": {"trained": "fills"}}}
+    methods = {"fido": {"method": "fido", "infill": "digits"}, "lime": {"method": "lime", "infill": "blur"}}
+    planned = Plan(Study.model_validate({**values, "saliency": methods}))
+    assert planned.weights("digits") == ["resources/infills/fills.safetensors"]
+    assert planned.identity("digits") in planned.outputs()
+    by_stage = {job.stage.name: job.networks for job in planned.all_jobs()}
+    assert by_stage["saliency"] == ["reads", "digits"] and by_stage["score_saliency"] == ["reads"]
+    assert planned.fillers_for("saliency", "reads") == [planned.identity("digits")]
+    assert {"pipeline.infill.vae", "pipeline.infill.heuristics"} <= set(planned.modules("saliency"))
 
 
 def test_a_network_that_ships_measures_before_one_that_is_trained(plan):

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from pipeline.diffusion.shape import Shape
 from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.imagenet import class_names
 from pipeline.metrics.published import read_pairs
+from pipeline.unet_shape import Shape
 from tests.datasets.small_imagenet import write_imagenet
 from tests.test_weights import robustness
 

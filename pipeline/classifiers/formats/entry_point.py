@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.entry import Network, require_classes
 from pipeline.classifiers.sources import entry_point_file, make_importable, split_entry_point
 from pipeline.classifiers.wrap import Classifier
 from pipeline.errors import UserError, nearest
@@ -47,7 +47,7 @@ def used_by(function: Callable) -> list[object]:
     return [owner, *getattr(owner, "__dict__", {}).values()]
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """The classifier that an entry point makes; called without arguments, it returns a module or a function."""
     heads = require_classes(entry)
     made = find_function(entry)()
@@ -59,7 +59,7 @@ def load(entry: Entry) -> Classifier:
     return assemble(entry, made if isinstance(made, torch.nn.Module) else FunctionNetwork(made), heads)
 
 
-def find_function(entry: Entry) -> Callable[[], object]:
+def find_function(entry: Network) -> Callable[[], object]:
     """The function that "module:function" or "path/to/file.py:function" names; UserError if there is none."""
     where, function = split_entry_point(entry.name, entry.source)
     path = entry_point_file(entry.name, entry.source)

@@ -7,18 +7,18 @@ from pathlib import Path
 import torch
 
 from pipeline.classifiers.architecture import create_network
-from pipeline.classifiers.entry import Entry
+from pipeline.classifiers.entry import Network
 from pipeline.digests import check_digest
 from pipeline.errors import UserError
 
 SECONDS_TO_ANSWER = 5
 
 
-def pretrained_network(entry: Entry) -> torch.nn.Module:
+def pretrained_network(entry: Network) -> torch.nn.Module:
     """The timm network with its pretrained weights; UserError if they can neither be found nor fetched."""
     try:
         with cache_only_if_unreachable():
-            network = create_network(entry.name, entry.source, entry.options, pretrained=True)
+            network = create_network(entry.name, entry.source, entry.arguments, pretrained=True)
     except OSError as error:
         raise UserError(
             f"classifier '{entry.name}': the pretrained weights of {entry.source} are not in the cache and cannot be"
@@ -42,7 +42,7 @@ def pretrained_network(entry: Entry) -> torch.nn.Module:
     return network
 
 
-def cached_weights(entry: Entry, network: torch.nn.Module) -> Path:
+def cached_weights(entry: Network, network: torch.nn.Module) -> Path:
     """The file in the hub's cache that the network was read from."""
     from huggingface_hub import try_to_load_from_cache
 

@@ -6,7 +6,7 @@ import numpy
 import torch
 
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.entry import Network, require_classes
 from pipeline.classifiers.formats.shapes import InputShape, in_allowed_batches, settle
 from pipeline.classifiers.sources import existing_file, external_weights
 from pipeline.classifiers.wrap import Classifier
@@ -58,7 +58,7 @@ class OnnxNetwork(torch.nn.Module):
         return self.sessions["cpu"]
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """The classifier in an ONNX file. A fixed batch or image size is adapted to."""
     heads = require_classes(entry)
     path = existing_file(entry.name, entry.source)

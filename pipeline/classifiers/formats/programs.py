@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import torch
 
-from pipeline.classifiers.entry import Entry
+from pipeline.classifiers.entry import Network
 from pipeline.errors import UserError
 
 FUNCTION = re.compile(
@@ -40,7 +40,7 @@ FILE_OPERATION = re.compile(rb"\b(save|from_file|load_tensor)\b")
 """The operations of TorchScript that reach files; the code of a network has no such words."""
 
 
-def refuse_code(entry: Entry, found: str | None) -> None:
+def refuse_code(entry: Network, found: str | None) -> None:
     """Raise UserError for what was found in the entry's file, if anything was."""
     if found is not None:
         raise UserError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.classifiers.entry import Entry
+from pipeline.classifiers.entry import Network
 from pipeline.errors import UserError
 
 
@@ -22,7 +22,7 @@ class InputShape:
     """Images in the largest."""
 
 
-def settle(entry: Entry, shape: InputShape) -> tuple[int | None, int]:
+def settle(entry: Network, shape: InputShape) -> tuple[int | None, int]:
     """The size and channels to adapt images to: the network's own where fixed, else the entry's.
 
     Raises UserError where the two differ, or where the network wants images that are not square.

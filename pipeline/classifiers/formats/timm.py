@@ -8,7 +8,7 @@ import torch
 
 from pipeline.classifiers.architecture import HUB_NAMES, check_architecture, create_network, fresh
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.entry import Network, require_classes
 from pipeline.classifiers.formats.hub import pretrained_network
 from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
@@ -17,18 +17,18 @@ from pipeline.imagenet import short_names
 from pipeline.weights import Checkpoint, load_state, read_checkpoint
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """A timm network; size, mean and std are those of its pretrained configuration unless the entry says otherwise."""
     from timm.data import resolve_model_data_config
 
     for option in ("num_classes", "in_chans"):
-        if option in entry.options:
+        if option in entry.arguments:
             raise UserError(
                 f"classifier '{entry.name}': options has {option}; leave it out, the weights decide the outputs and"
                 " `channels` the input."
             )
     network, checkpoint = find_network(entry)
-    data = resolve_model_data_config(network, args={"img_size": entry.options.get("img_size")})
+    data = resolve_model_data_config(network, args={"img_size": entry.arguments.get("img_size")})
     channels = entry.channels or data["input_size"][0]
     heads = label_names(entry, network) if entry.classes is None else require_classes(entry)
     for option in ("mean", "std"):
@@ -44,20 +44,20 @@ def load(entry: Entry) -> Classifier:
     )
 
 
-def find_network(entry: Entry) -> tuple[torch.nn.Module, Checkpoint]:
+def find_network(entry: Network) -> tuple[torch.nn.Module, Checkpoint]:
     """The network with its weights: fresh ones, those of a local file, or the pretrained ones of the hub."""
     if entry.checkpoint is not None:
         return local_network(entry)
     if entry.random_weights is None:
         return pretrained_network(entry), Checkpoint({})
-    options = {**entry.options, **({} if entry.channels is None else {"in_chans": entry.channels})}
+    options = {**entry.arguments, **({} if entry.channels is None else {"in_chans": entry.channels})}
     if entry.classes is not None:
         options["num_classes"] = sum(len(names) for names in require_classes(entry).values())
     with fresh(entry.random_weights):
         return create_network(entry.name, entry.source, options), Checkpoint({})
 
 
-def local_network(entry: Entry) -> tuple[torch.nn.Module, Checkpoint]:
+def local_network(entry: Network) -> tuple[torch.nn.Module, Checkpoint]:
     """The architecture with as many outputs as the checkpoint has, and exactly its weights."""
     import timm
 
@@ -71,7 +71,7 @@ def local_network(entry: Entry) -> tuple[torch.nn.Module, Checkpoint]:
     owner = f"classifier '{entry.name}'"
     checkpoint = read_checkpoint(owner, path)
     configuration = timm.get_pretrained_cfg(entry.source)
-    options: dict[str, Any] = dict(entry.options)
+    options: dict[str, Any] = dict(entry.arguments)
     width = output_width(configuration.classifier if configuration else None, checkpoint.weights)
     if width is not None:
         check_width(entry, width, path)
@@ -91,7 +91,7 @@ def output_width(layers: str | Sequence[str] | None, state: Mapping[str, torch.T
     return None
 
 
-def check_width(entry: Entry, width: int, path: Path) -> None:
+def check_width(entry: Network, width: int, path: Path) -> None:
     """Raise UserError if the entry's classes are not as many as the outputs of the weights."""
     if entry.classes is None or entry.sigmoid is not None:
         return
@@ -104,7 +104,7 @@ def check_width(entry: Entry, width: int, path: Path) -> None:
         )
 
 
-def label_names(entry: Entry, network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
+def label_names(entry: Network, network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
     """The class names that timm knows for the network's weights; UserError if it knows none."""
     from timm.data import ImageNetInfo, infer_imagenet_subset
 

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import torch
 
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.entry import Network, require_classes
 from pipeline.classifiers.formats.programs import code_in_export, refuse_code
 from pipeline.classifiers.formats.shapes import InputShape, in_allowed_batches, settle
 from pipeline.classifiers.sources import existing_file
@@ -43,7 +43,7 @@ class ExportedNetwork(torch.nn.Module):
         return in_allowed_batches(self.program, images, self.shape)
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """The classifier in a .pt2 file. A fixed batch or image size is adapted to."""
     heads = require_classes(entry)
     path = existing_file(entry.name, entry.source)
@@ -54,7 +54,7 @@ def load(entry: Entry) -> Classifier:
     return assemble(entry, ExportedNetwork(program.module(), shape), heads, size=size, channels=channels)
 
 
-def read_program(entry: Entry, path: Path) -> torch.export.ExportedProgram:
+def read_program(entry: Network, path: Path) -> torch.export.ExportedProgram:
     """The program in a file; UserError if it is none, or holds more than a graph."""
     try:
         refuse_code(entry, code_in_export(str(path)))
@@ -93,7 +93,7 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def input_shape(entry: Entry, program: torch.export.ExportedProgram) -> InputShape:
+def input_shape(entry: Network, program: torch.export.ExportedProgram) -> InputShape:
     """What the program fixes about its one input (N, C, H, W)."""
     names = program.graph_signature.user_inputs
     shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in names]
@@ -113,7 +113,7 @@ def input_shape(entry: Entry, program: torch.export.ExportedProgram) -> InputSha
     return InputShape(channels, height, width, fewest=max(1, int(bounds.lower)), most=most)
 
 
-def refuse_training_mode(entry: Entry, program: torch.export.ExportedProgram) -> None:
+def refuse_training_mode(entry: Network, program: torch.export.ExportedProgram) -> None:
     """Raise UserError for a program exported in training mode, which nothing can undo."""
     for node in program.graph.nodes:
         operation = str(node.target)

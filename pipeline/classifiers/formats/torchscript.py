@@ -3,14 +3,14 @@
 import torch
 
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.entry import Network, require_classes
 from pipeline.classifiers.formats.programs import code_in_script, refuse_code
 from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
 from pipeline.errors import UserError
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """The classifier in a TorchScript file. It does not tell the size that it wants; without `size`, any is tried."""
     heads = require_classes(entry)
     path = existing_file(entry.name, entry.source)
@@ -26,7 +26,7 @@ def load(entry: Entry) -> Classifier:
     return assemble(entry, network, heads)
 
 
-def refuse_training_mode(entry: Entry, network: torch.jit.ScriptModule) -> None:
+def refuse_training_mode(entry: Network, network: torch.jit.ScriptModule) -> None:
     """Raise UserError for a network traced in training mode, which evaluation mode cannot undo."""
     graph = network.inlined_graph
     for operation, place in (("aten::batch_norm", 5), ("aten::dropout", 2)):  # the argument that says whether to train

@@ -7,7 +7,7 @@ import torch
 
 from pipeline.classifiers.architecture import fresh
 from pipeline.classifiers.assemble import assemble
-from pipeline.classifiers.entry import Entry, require_classes
+from pipeline.classifiers.entry import Network, require_classes
 from pipeline.classifiers.formats.timm import check_width
 from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
@@ -16,7 +16,7 @@ from pipeline.imagenet import class_names
 from pipeline.weights import Checkpoint, load_state, read_checkpoint
 
 
-def load(entry: Entry) -> Classifier:
+def load(entry: Network) -> Classifier:
     """A classifier of torchvision; size, mean and std are those of its published weights unless its file says them.
 
     A checkpoint of the library `robustness` says mean and std. Without `classes` it tells those of ImageNet.
@@ -38,7 +38,7 @@ def load(entry: Entry) -> Classifier:
     )
 
 
-def check_entry(entry: Entry) -> None:
+def check_entry(entry: Network) -> None:
     """Raise UserError unless torchvision has a classifier of that name and the entry says which weights."""
     from torchvision import models
 
@@ -47,7 +47,7 @@ def check_entry(entry: Entry) -> None:
         guess = nearest(entry.source, known)
         hint = f"did you mean '{guess}'?" if guess else f"there are {', '.join(known)}."
         raise UserError(f"classifier '{entry.name}': torchvision has no classifier '{entry.source}'; {hint}")
-    if "num_classes" in entry.options:
+    if "num_classes" in entry.arguments:
         raise UserError(f"classifier '{entry.name}': options has num_classes; leave it out, the weights decide it.")
     if entry.checkpoint is None and entry.random_weights is None:
         raise UserError(
@@ -56,7 +56,7 @@ def check_entry(entry: Entry) -> None:
         )
 
 
-def trained(entry: Entry) -> tuple[torch.nn.Module, Checkpoint]:
+def trained(entry: Network) -> tuple[torch.nn.Module, Checkpoint]:
     """The architecture with as many outputs as the checkpoint has, and exactly its weights."""
     path = existing_file(entry.name, entry.checkpoint)
     owner = f"classifier '{entry.name}'"
@@ -72,20 +72,20 @@ def trained(entry: Entry) -> tuple[torch.nn.Module, Checkpoint]:
     return network, checkpoint
 
 
-def build(entry: Entry, width: int) -> torch.nn.Module:
+def build(entry: Network, width: int) -> torch.nn.Module:
     """The architecture with that many outputs, with fresh weights."""
     from torchvision.models import get_model
 
     try:
-        return get_model(entry.source, weights=None, num_classes=width, **entry.options).eval()
+        return get_model(entry.source, weights=None, num_classes=width, **entry.arguments).eval()
     except (TypeError, AssertionError, ValueError) as error:
         raise UserError(
             f"classifier '{entry.name}': torchvision cannot build {entry.source} with the options"
-            f" {dict(entry.options)} ({error}); give keyword arguments that the architecture takes."
+            f" {entry.arguments} ({error}); give keyword arguments that the architecture takes."
         ) from error
 
 
-def expected_width(entry: Entry) -> int:
+def expected_width(entry: Network) -> int:
     """The number of outputs that the entry lets expect."""
     if entry.classes is None:
         return len(class_names())
@@ -97,7 +97,7 @@ def last_weight(network: torch.nn.Module) -> str:
     return list(network.state_dict())[-1]
 
 
-def label_names(entry: Entry, network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
+def label_names(entry: Network, network: torch.nn.Module) -> dict[str, tuple[str, ...]]:
     """The entry's class names, or those of ImageNet for 1,000 outputs; UserError for another number without names."""
     width = len(network.state_dict()[last_weight(network)])
     if entry.classes is not None or entry.sigmoid is not None or width != len(class_names()):
@@ -112,7 +112,7 @@ def published_weights(name: str) -> list[Any]:
     return list(get_model_weights(name))
 
 
-def published_input(entry: Entry) -> tuple[int, list[float], list[float]]:
+def published_input(entry: Network) -> tuple[int, list[float], list[float]]:
     """Size, mean and std of the published weights: of those with the name of the entry's file, else of the first."""
     file = Path(entry.checkpoint or "").name
     every = published_weights(entry.source)

@@ -1,10 +1,15 @@
 """What decides the parameters of a network of guided diffusion, and the published ones. Needs no torch."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from pipeline.errors import UserError, nearest
+from pipeline.section import Section, Share
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Shape:
             raise UserError(f"order is {self.order!r}; use legacy or new")
 
     @classmethod
-    def from_options(cls, options: dict[str, Any]) -> "Shape":
+    def from_options(cls, options: dict[str, Any]) -> Shape:
         """The shape of options as JSON holds them: a preset of SHAPES by `preset`, or all fields, or both."""
         options = dict(options)
         preset = options.pop("preset", None)
@@ -75,7 +80,7 @@ class Shape:
 
 def whole(multipliers: Sequence[float], channels: int) -> list[int]:
     """Channels of each level; the published 512 pixel network begins with half of them."""
-    return [int(multiplier * channels) for multiplier in multipliers]
+    return [round(multiplier * channels) for multiplier in multipliers]
 
 
 SHAPES = {
@@ -90,3 +95,31 @@ SHAPES = {
     "imagenet-64-classifier": Shape(64, 128, (1, 2, 3, 4), blocks=4, out_channels=1000),
 }
 """The published networks: ImageNet and LSUN (Dhariwal & Nichol 2021), CelebA (DiME, Jeanneret et al. 2022)."""
+Preset = Literal[*SHAPES]
+
+
+class GeneratorShape(Section):
+    """What decides the parameters of a U-Net of guided diffusion (Dhariwal & Nichol 2021), at any width."""
+
+    size: int | None = Field(None, ge=4, description="Side of the images in pixels; of a recipe, that of its dataset.")
+    channels: int | None = Field(None, ge=32, description="Channels of a level whose multiplier is 1.")
+    multipliers: list[float] | None = Field(
+        None, min_length=1, description="Channels of each level, as multiples; each level has half the side."
+    )
+    blocks: int | None = Field(None, ge=1, description="Residual blocks of a level; 2 if nothing is said.")
+    attention: list[int] | None = Field(
+        None, description="Sides of the feature maps with attention; 32, 16 and 8 if nothing is said."
+    )
+    head_channels: int | None = Field(None, ge=1, description="Channels of an attention head; 64 if nothing is said.")
+    heads: int | None = Field(None, ge=1, description="Number of attention heads, in place of `head_channels`.")
+    classes: int | None = Field(None, ge=2, description="Number of classes of a class-conditional model.")
+    dropout: Share | None = Field(None, description="Share of features left out in training; none if nothing is said.")
+    out_channels: int | None = Field(
+        None,
+        ge=1,
+        description="3 for the prediction, 6 (if nothing is said) with its variance; of a noisy classifier"
+        " its classes.",
+    )
+    order: Literal["legacy", "new"] | None = Field(
+        None, description="Layout of the attention: `new` in the official networks of 64 pixels, else `legacy`."
+    )
