@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.commands.others import ANOTHER, MISSING, UNKNOWN, File, Found, files_of, find
 from pipeline.commands.shown import in_bytes, show
 from pipeline.errors import UserError
 from pipeline.study import load_study
-from pipeline.study.files import ANOTHER, MISSING, UNKNOWN, File, Found, files_of, find
 
 COLUMNS = ("file", "state", "size", "licence", "what it is")
 

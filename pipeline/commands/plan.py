@@ -1,18 +1,19 @@
 """Tell what a study takes before anything runs: jobs, rows, network evaluations, storage; and what of it is left."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet
 
 from pipeline.commands.files import show_files
 from pipeline.commands.needed import Needed, needed_by, read_identity
+from pipeline.commands.others import files_of
 from pipeline.commands.outdated import newer_files, outdated
 from pipeline.commands.shown import in_bytes, show
 from pipeline.rowfiles import KEY_COLUMNS
 from pipeline.study import load_study
-from pipeline.study.files import files_of
 from pipeline.tables import SCHEMAS, read_table
 from pipeline.workflow import stages
 from pipeline.workflow.base import Job, Passes
@@ -33,10 +34,10 @@ def plan(study: str = "default") -> None:
     planned = Plan(load_study(study))
     check_methods(planned)
     left = Left(planned)
-    lines = [cells for stage in stages() for cells in stage_cells(list(planned.jobs(stage)), left)]
-    show(f"Study {planned.study.study}", COLUMNS, [*lines, total_cells(planned, left)], numbers=COLUMNS[1:])
-    for line in notes(planned, left):
-        print(line)
+    lines = [each for stage in stages() for each in stage_lines(stage, list(planned.jobs(stage)), left)]
+    total = line("total", list(planned.all_jobs()), left)
+    show(f"Study {planned.study.study}", COLUMNS, [*lines, total], numbers=COLUMNS[1:])
+    print("\n".join(notes(planned, left)))
     if wanted := files_of(study):
         print()
         show_files(wanted)
@@ -49,6 +50,7 @@ class Left:
         self.plan = plan
         self.jobs = outdated(plan)
         self.made = {output for job in self.jobs for output in job.outputs}
+        self.looked_at = cache(self.rows_looked_at)
         root = Path(plan.store)
         self.kept = {(need.stage, need.kept.network, need.kept.method): keys(root, need) for need in needed_by(plan)}
 
@@ -67,14 +69,24 @@ class Left:
             return passes.evaluations * self.waits(job)
         return round(passes.evaluations * self.rows(job, passes) / passes.rows)
 
-    def looked_at(self, job: Job) -> Iterator[RowName]:
+    def rows_of_table(self, job: Job) -> int:
+        """Rows of its table that are to be computed; all of them where a job keeps none."""
+        if not self.waits(job):
+            return 0
+        kept = sum(each.rows for each in job.takes.passes) if job.stage.keeps else 0
+        share = sum(self.rows(job, each) for each in job.takes.passes) / kept if kept else 1.0
+        return round(job.takes.rows * share)
+
+    def rows_looked_at(self, job: Job) -> list[RowName]:
         """The rows that a job looks at, as far as the tables stand that have them."""
+        found = []
         for table, parts in job.inputs.items():
             if "content" in SCHEMAS[table].names and self.made.isdisjoint(parts):
                 name = "image_id" if "method" in SCHEMAS[table].names else "row_id"
                 rows = read_table(parts, table, [name, "content", "status"]).to_pylist()
                 whole = [(row[name], row["content"]) for row in rows if row["status"] == "ok"]
-                yield from whole[: job.given.get("rows")]
+                found += whole[: job.given.get("rows")]
+        return found
 
 
 def keys(root: Path, need: Needed) -> Counter[RowName]:
@@ -97,62 +109,40 @@ def names_in(path: Path) -> Iterator[RowName]:
     yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def stage_cells(jobs: Sequence[Job], left: Left) -> Iterator[list[str]]:
+def stage_lines(stage: str, jobs: Sequence[Job], left: Left) -> Iterator[list[str]]:
     """The line of a stage, and one for each method that it follows; none where it has no jobs."""
-    if not jobs:
-        return
-    waiting = list(filter(left.waits, jobs))
-    rows = [job.takes.rows for job in jobs]
-    at_most = "" if all(job.takes.exact for job in jobs) else "< "
-    told = [NONE] if None in rows else [f"{at_most}{sum(rows):,}"]
-    told.append(NONE if None in rows else f"{at_most}{sum(rows_left(job, left) for job in waiting):,}")
+    if jobs:
+        yield line(stage, jobs, left)
     asked = [(job, passes) for job in jobs for passes in job.takes.passes]
-    sizes = [sum(job.table_bytes for job in jobs), sum(job.store_bytes for job in jobs if job.stage.keeps)]
-    counts = [f"{len(jobs):,}", f"{len(waiting):,}"]
-    yield [jobs[0].stage.name, *counts, *told, *evaluation_cells(asked, left), *map(size, sizes)]
     for method in dict.fromkeys(passes.method for _, passes in asked if passes.method is not None):
         own = [(job, passes) for job, passes in asked if passes.method == method]
-        counts = [f"{sum(each.rows for _, each in own):,}", f"{sum(left.rows(*each) for each in own):,}"]
+        rows = [f"{sum(each.rows for _, each in own):,}", f"{sum(left.rows(*each) for each in own):,}"]
         stored = sum(each.rows * each.row_bytes for _, each in own)
-        yield [f"  {method}", "", "", *counts, *evaluation_cells(own, left), "", size(stored)]
+        yield [f"  {method}", "", "", *rows, *evaluation_cells(own, left), "", size(stored)]
 
 
-def rows_left(job: Job, left: Left) -> int:
-    """Rows of a table that are to be computed; those of a stage that keeps none are all of a job that waits."""
-    rows = sum(each.rows for each in job.takes.passes) if job.stage.keeps else 0
-    return (
-        round(job.takes.rows * sum(left.rows(job, each) for each in job.takes.passes) / rows)
-        if rows
-        else job.takes.rows
-    )
+def line(name: str, jobs: Sequence[Job], left: Left) -> list[str]:
+    """What jobs take together, and what of it is left."""
+    waiting, counted = list(filter(left.waits, jobs)), [job for job in jobs if job.takes.rows is not None]
+    at_most = "" if all(job.takes.exact for job in jobs) else "< "
+    rows = [sum(job.takes.rows for job in counted), sum(left.rows_of_table(job) for job in counted)]
+    asked = [(job, passes) for job in jobs for passes in job.takes.passes]
+    sizes = [sum(job.table_bytes for job in jobs), sum(job.store_bytes for job in jobs if job.stage.keeps)]
+    told = [f"{at_most}{count:,}" for count in rows] if counted else [NONE, NONE]
+    return [name, f"{len(jobs):,}", f"{len(waiting):,}", *told, *evaluation_cells(asked, left), *map(size, sizes)]
 
 
-def evaluation_cells(asked: Iterable[tuple[Job, Passes]], left: Left) -> list[str]:
+def evaluation_cells(asked: Sequence[tuple[Job, Passes]], left: Left) -> list[str]:
     """Network evaluations, those left, and how many of them all send gradients back."""
-    asked = list(asked)
-    counts = [sum(each.evaluations for _, each in asked), sum(left.evaluations(*each) for each in asked)]
-    counts.append(sum(each.with_backward for _, each in asked))
-    return [f"{count:,}" if counts[0] and (count or place == 1) else NONE for place, count in enumerate(counts)]
+    evaluations, backward = (sum(getattr(each, name) for _, each in asked) for name in ("evaluations", "with_backward"))
+    if not evaluations:
+        return [NONE] * 3
+    waiting = sum(left.evaluations(*each) for each in asked)
+    return [f"{evaluations:,}", f"{waiting:,}", f"{backward:,}" if backward else NONE]
 
 
 def size(count: float) -> str:
     return in_bytes(count) if count else NONE
-
-
-def total_cells(planned: Plan, left: Left) -> list[str]:
-    jobs = list(planned.all_jobs())
-    asked = [(job, passes) for job in jobs for passes in job.takes.passes]
-    sizes = [sum(job.table_bytes for job in jobs), sum(job.store_bytes for job in jobs if job.stage.keeps)]
-    rows = f"{sum(job.takes.rows or 0 for job in jobs):,}"
-    return [
-        "total",
-        f"{len(jobs):,}",
-        f"{len(left.jobs):,}",
-        rows,
-        "",
-        *evaluation_cells(asked, left),
-        *map(size, sizes),
-    ]
 
 
 def notes(planned: Plan, left: Left) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from pipeline.commands.files import files
 from pipeline.commands.plan import plan
 from pipeline.errors import UserError
-from tests.study.test_files import HEADER, STUDY
+from tests.commands.test_others import HEADER, STUDY
 
 CONTENT = b"published weights"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -1,15 +1,18 @@
 """Files that do not follow from their study are found by what they carry, whatever anybody remembers of them."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from pipeline.commands import outdated as module
 from pipeline.commands.outdated import carried
-from pipeline.study import load_study
+from pipeline.commands.why import explained
+from pipeline.study import Study, load_study
 from pipeline.tables import read_table, write_table
 from pipeline.workflow.base import Job
 from pipeline.workflow.plan import Plan
@@ -204,3 +207,36 @@ def run_outdated(plan: Plan, until: str | None = None) -> None:
 
 def files_of(plan: Plan) -> dict[str, bytes]:
     return {file: Path(file).read_bytes() for file in plan.outputs()}
+
+
+RECIPE = {"dataset": {"world": "shapes"}, "rows": 40, "tasks": ["shape"], "architecture": "resnet18", "steps": 5}
+TRAINED = {
+    "study": "trained",
+    "dataset": {"world": "shapes", "size": 32, "rows": 3},
+    "classifiers": {"mine": {"trained": "recipe"}},
+    "training": {"recipe": RECIPE},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "waits"),
+    [({}, False), ({"steps": 6}, True), ({"gone": 1}, True), (None, False)],
+    ids=["same", "other", "unknown", "untold"],
+)
+def test_weights_of_another_recipe_are_trained_again_and_those_that_do_not_tell_stand(
+    changed, waits, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(Study.model_validate(TRAINED))
+    assert next(iter(module.outdated(plan))).stage.name == "train"
+    training = None if changed is None else json.loads(plan.options("train", "recipe")) | changed
+    told = {"architecture": "resnet18", "options": {}, "metadata": {"training": training} if training else {}}
+    weights, card = map(Path, plan.job("train", network="recipe").outputs)
+    weights.parent.mkdir(parents=True)
+    card.touch()
+    save_file({}, weights, {"classifier": json.dumps(told)})
+    assert ("train" in jobs_to_run(plan)) == waits
+    if changed == {"steps": 6}:
+        assert explained(module.outdated(plan))[0] == (
+            "train of recipe: the option steps is 6 in the network and 5 in the study"
+        )

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands import others as files
+from pipeline.commands.others import ANOTHER, MISSING, THERE, UNKNOWN, File, files_of, find
 from pipeline.errors import UserError
 from pipeline.imagenet import class_numbers
-from pipeline.study import files, load_study
-from pipeline.study.files import ANOTHER, MISSING, THERE, UNKNOWN, File, files_of, find
+from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
