@@ -25,13 +25,9 @@ from pipeline.workflow.plan import Plan
 from tests.workflow.conftest import SMALL, TINY, Workflow, add_tiny_study
 
 STAGES_RUN = [name for name, stage in stages().items() if not stage.trains]  # the study trains nothing
-BESIDE = (
-    "pipeline.commands",
-    "pipeline.methods.",
-    "pipeline.workflow",
-)  # declarations decide nothing
+BESIDE = "pipeline.methods."  # declarations decide nothing
 KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
-FROM_SALIENCY = ["saliency", "score_saliency", "metrics", "report"]
+FROM_SALIENCY = ["saliency", "score_saliency", "accuse", "score_accusations", "metrics", "report"]
 EDIT = "\nEDITED = True\n"
 PHOTOS = {
     "study": "photos",
@@ -300,7 +296,7 @@ def test_a_new_method_classifier_and_image_compute_the_new_rows_alone(steps, fin
 def test_why_tells_what_would_run_and_because_of_what(steps):
     assert steps["up to date"].why.startswith("Nothing to do: ")
     lines = steps["explainer edited"].why.splitlines()
-    assert lines[0] == "5 jobs would run."
+    assert lines[0] == "7 jobs would run."
     assert "saliency of small, parts 000 and 001: the code of pipeline.explain.fido changed" in lines
     assert "score_saliency of small: its input saliency/small will be made anew" in lines
     option = "the option methods.fido.steps is 3 in the table and 4 in the study"
