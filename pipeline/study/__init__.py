@@ -324,7 +324,7 @@ def load_study(name: str = "default") -> Study:
         # The name stays out: a study without one of its own would write over the default's results.
         inherited = {key: value for key, value in read_yaml(DEFAULT).items() if key != "study"}
         if "classifiers" in values:  # what was planted, was planted in classifiers of the default study
-            inherited["evaluation"] = {**inherited["evaluation"], "planted": {}}
+            inherited["evaluation"] = {**inherited.get("evaluation", {}), "planted": {}}
         values = {**inherited, **values}
     values = expanded(path, values)
     try:
