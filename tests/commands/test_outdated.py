@@ -20,7 +20,8 @@ from tests.commands.stages_in_process import JUDGING, STUDY, run_stages, stages,
 
 QUICK = {"pgd": {"method": "pgd", "iterations": 2}}  # of the study's counterfactuals
 FIDO = STUDY["saliency"]["fido"]
-CHANGED = ["counterfactuals", "saliency", "judge", "score_saliency", "score_counterfactuals", "metrics", "report"]
+CHANGED = ["counterfactuals", "saliency", "judge", "score_saliency", "accuse", "score_counterfactuals"]
+CHANGED += ["score_accusations", "metrics", "report"]
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +96,11 @@ def test_a_file_that_is_missing_is_made_and_so_is_what_follows_from_it(plan):
     [
         ({"dataset": {**STUDY["dataset"], "rows": 6}}, ["sample"]),
         ({"classifiers": {"small": {**STUDY["classifiers"]["small"], "temperature": 3.0}}}, ["identify", "predict"]),
-        ({"saliency": {**STUDY["saliency"], "fido": {**FIDO, "steps": 4}}}, ["saliency", "score_saliency", "metrics"]),
+        ({"saliency": {**STUDY["saliency"], "fido": {**FIDO, "steps": 4}}}, ["saliency", "score_saliency", "accuse"]),
         ({"explained_rows": 4}, ["counterfactuals", "saliency"]),
         ({"counterfactuals": {"pgd": {**QUICK["pgd"], "iterations": 3}}}, ["counterfactuals", "judge"]),
         ({"evaluation": {"infills": ["mean"]}}, ["score_saliency", "metrics", "report"]),
-        ({"statistics": {"confidence": 0.9}}, ["score_counterfactuals", "metrics", "report"]),
+        ({"statistics": {"confidence": 0.9}}, ["score_counterfactuals", "score_accusations", "metrics"]),
         ({"report": {"title": "Another"}}, ["report"]),
     ],
     ids=lambda value: next(iter(value)),

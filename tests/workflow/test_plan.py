@@ -110,15 +110,16 @@ def test_training_follows_its_own_recipe_alone():
 
 
 EXPLAINED, JUDGED = {"saliency", "counterfactuals"}, {"judge", "score_counterfactuals"}
+ACCUSED = {"accuse", "score_accusations"}
 AFFECTED = [
     ("report: {title: Another}", {"report"}),
-    ("statistics: {confidence: 0.8}", {"score_counterfactuals", "metrics"}),
+    ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_accusations", "metrics"}),
     ("shard_rows: 2", {"sample"}),
     ("dataset: {world: portraits, size: 64, rows: 11}", {"sample"}),
     ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene"}),
     ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict"}),
-    ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, "score_saliency", "metrics"}),
-    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "metrics", "report"}),
+    ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, "score_saliency", "metrics"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "metrics", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
 
@@ -134,7 +135,7 @@ EDITED = [
     ("worlds/shapes.py", "", set()),
     ("datasets/folder.py", "", set()),
     ("datasets/folder.py", "dataset: {folder: photos}", {"sample"}),
-    ("metrics/statistics.py", "", {"score_counterfactuals", "metrics", "report"}),
+    ("metrics/statistics.py", "", {"score_counterfactuals", "score_accusations", "metrics", "report"}),
     ("report/charts.py", "", {"report"}),
     ("stages/intervene.py", "", {"intervene"}),
     ("progress.py", "", set()),
