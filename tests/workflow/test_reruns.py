@@ -25,7 +25,7 @@ from pipeline.workflow.plan import Plan
 from tests.workflow.conftest import SMALL, TINY, Workflow, add_tiny_study
 
 STAGES_RUN = [name for name, stage in stages().items() if not stage.trains]  # the study trains nothing
-BESIDE = "pipeline.methods."  # declarations decide nothing
+BESIDE = ("pipeline.methods.", "pipeline.infill.declared.")  # declarations decide nothing
 KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
 FROM_SALIENCY = {"saliency", "score_saliency", "metrics", "report"}
 ACCUSING = {"accuse", "score_accusations"}  # where the truth is known
@@ -299,7 +299,7 @@ def test_why_tells_what_would_run_and_because_of_what(steps):
     lines = steps["explainer edited"].why.splitlines()
     assert lines[0] == "7 jobs would run."
     assert "saliency of small, parts 000 and 001: the code of pipeline.explain.fido changed" in lines
-    assert "accuse; score_saliency of small: its input saliency/small will be made anew" in lines
+    assert "score_saliency of small; accuse: its input saliency/small will be made anew" in lines
     option = "the option methods.fido.steps is 3 in the table and 4 in the study"
     assert f"saliency of small, parts 000 and 001: {option}" in steps["option changed"].why.splitlines()
 
