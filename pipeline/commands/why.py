@@ -37,14 +37,16 @@ def why(study: str = "default") -> None:
     plan = Plan(load_study(study))
     plan.check_weights()
     jobs = outdated(plan)
+    newer = newer_files(plan, jobs)
     if jobs:
         print(f"{len(jobs)} job{'s' if len(jobs) > 1 else ''} would run.")
-    else:
+    elif not newer:
         print(f"Nothing to do: the tables and the report of the study {plan.study.study} are up to date.")
     for line in explained(jobs):
         print(line)
-    if newer := newer_files(plan, jobs):
-        print(f"sample runs, too, where the content of a file is another: {listing(newer)}, newer than the images.")
+    if newer:
+        also = "also " if jobs else ""
+        print(f"sample and what follows {also}run if {listing(newer)}, newer than the images, changed.")
 
 
 def explained(jobs: Sequence[Job]) -> list[str]:
