@@ -156,9 +156,13 @@ def device_name(device: "torch.device | str") -> str:
 
 
 def imported_modules() -> list[str]:
-    """Return the names of the modules of this package that this process has imported."""
+    """Return the names of the modules of this package that this process has imported to compute.
+
+    Commands and declarations, by which it was called, decide nothing.
+    """
     package = __name__.partition(".")[0]
-    return [name for name in sys.modules if name.partition(".")[0] == package]
+    beside = tuple(f"{package}.{each}" for each in ("commands", "workflow"))
+    return [name for name in sys.modules if name.partition(".")[0] == package and not name.startswith(beside)]
 
 
 def package_versions() -> dict[str, str]:

@@ -17,7 +17,7 @@ from pipeline.metrics.accusations import (
 from pipeline.metrics.control_maps import contenders, other_images
 from pipeline.stages.common import job, provenance, read_weights
 from pipeline.stages.counterfactual_rows import read_made
-from pipeline.stages.score_saliency import read_images, read_maps
+from pipeline.stages.drawn_maps import read_images, read_maps
 from pipeline.stages.training_data import task_labels
 from pipeline.tables import TableWriter, read_table, row_id
 from pipeline.worlds import draw_scene, load_world

@@ -19,7 +19,8 @@ from pipeline.metrics.truth_maps import part_coverage, positive_pixels
 from pipeline.noise import Noise
 from pipeline.progress import bar
 from pipeline.stages.common import job, provenance, read_weights
-from pipeline.tables import TableWriter, read_table, row_id, unpack
+from pipeline.stages.drawn_maps import read_images, read_maps
+from pipeline.tables import TableWriter, read_table, row_id
 
 NO_PART = "no pixel of the image shows the concept"
 ASKED = (None, RANDOM, CENTRED)
@@ -78,26 +79,6 @@ def score_saliency(
                 found = Found("truth_fill_flips", filled, NO_FLIP, first)
                 table.extend(score_rows(found, {"classifier": classifier}, image_ids))
             account.rows = table.rows
-
-
-def read_maps(paths: list[Path], classifier: str) -> dict[str, dict[str, tuple[np.ndarray, int]]]:
-    """Map and target by method and image, in the order of the table, of the images that every method explains."""
-    columns = ["image_id", "classifier", "method", "target", "map", "shape", "status"]
-    maps: dict[str, dict[str, tuple[np.ndarray, int]]] = {}
-    for row in read_table(paths, "saliency", columns).to_pylist():
-        if row["classifier"] == classifier and row["status"] == "ok":
-            drawn = unpack("saliency", "map", row["map"], row["shape"])
-            maps.setdefault(row["method"], {})[row["image_id"]] = (drawn, row["target"])
-    shared = set.intersection(*(set(of_method) for of_method in maps.values()))
-    return {
-        method: {image_id: of_method[image_id] for image_id in of_method if image_id in shared}
-        for method, of_method in maps.items()
-    }
-
-
-def read_images(paths: list[Path], image_ids: list[str]) -> list[Row]:
-    columns = ["row_id", "image", "parts", "boxes"]
-    return read_table(paths, "images", columns, row_ids=image_ids).to_pylist()
 
 
 def read_flips(truth: Path, classifier: str) -> dict[str, dict[str, bool]]:

@@ -25,11 +25,7 @@ from pipeline.workflow.plan import Plan
 from tests.workflow.conftest import SMALL, TINY, Workflow, add_tiny_study
 
 STAGES_RUN = [name for name, stage in stages().items() if not stage.trains]  # the study trains nothing
-BESIDE = (
-    "pipeline.commands",
-    "pipeline.methods.",
-    "pipeline.workflow",
-)  # declarations decide nothing
+BESIDE = "pipeline.methods."  # declarations decide nothing
 KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
 FROM_SALIENCY = {"saliency", "score_saliency", "metrics", "report"}
 ACCUSING = {"accuse", "score_accusations"}  # where the truth is known
