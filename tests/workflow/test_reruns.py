@@ -198,7 +198,7 @@ def test_editing_a_stage_reruns_it_and_what_depends_on_it_alone(finished, arrows
 def test_no_stage_runs_the_code_of_another(finished, stage, monkeypatch):
     monkeypatch.chdir(finished.folder)
     reached = set(module_digests(Plan(load_study("tiny")).modules(stage)))
-    others = {"judge": {"predict"}, "accuse": {"score_saliency"}}.get(stage, set())  # what asks, or reads, as these do
+    others = {"judge": {"predict"}}.get(stage, set())  # it asks networks as `predict` does
     assert {each for each in STAGES_RUN if f"pipeline.stages.{each}" in reached} == {stage} | others
 
 
