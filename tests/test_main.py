@@ -54,7 +54,9 @@ def test_a_missing_option_is_named_without_a_traceback():
 
 
 def test_a_mistake_of_the_person_is_one_sentence_and_exit_code_2(tmp_path):
-    options = json.dumps({"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}, "generators": {}, "fillers": {}})
+    options = json.dumps(
+        {"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}, "generators": {}, "fillers": {}}
+    )
     refused = run("identify", "--options", options, "--identities", str(tmp_path / "mine.json"))
     # A rule keeps standard error as its log, so the person at the terminal is told on standard output as well.
     assert (refused.returncode, refused.stdout) == (2, refused.stderr)

@@ -18,7 +18,7 @@ import pytest
 from pipeline.commands.holder import is_held, read_holder
 from pipeline.tables import read_table, unpack
 from pipeline.workflow import stages
-from tests.workflow.conftest import Workflow
+from tests.workflow.conftest import ROOT, Workflow
 from tests.workflow.killed import run_stage
 from tests.workflow.preloaded import KILLED
 
