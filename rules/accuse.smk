@@ -5,8 +5,6 @@ rule accuse:
         saliency=plan.parts("saliency"),
         counterfactuals=plan.parts("counterfactuals"),
         truth=plan.table("scores"),
-        weights=ancient(plan.weights_for("accuse")),
-        identities=plan.identities("accuse"),
     output:
         accusations=plan.table("accusations"),
     log:
@@ -22,4 +20,4 @@ rule accuse:
     shell:
         "python -m pipeline accuse --options {params.options:q} --code {params.code} --images {input.images}"
         " --predictions {input.predictions} --saliency {input.saliency} --counterfactuals {input.counterfactuals}"
-        " --truth {input.truth} --identities {input.identities} --accusations {output.accusations} 2> {log}"
+        " --truth {input.truth} --accusations {output.accusations} 2> {log}"

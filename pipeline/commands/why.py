@@ -45,8 +45,8 @@ def why(study: str = "default") -> None:
     for line in explained(jobs):
         print(line)
     if newer:
-        also = "also " if jobs else ""
-        print(f"sample and what follows {also}run if {listing(newer)}, newer than the images, changed.")
+        too = ", too," if jobs else ""
+        print(f"sample runs{too} where the content of a file is another: {listing(newer)}, newer than the images.")
 
 
 def explained(jobs: Sequence[Job]) -> list[str]:

@@ -15,7 +15,7 @@ from pipeline.metrics.accusations import (
     part_density,
 )
 from pipeline.metrics.control_maps import contenders, other_images
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, provenance
 from pipeline.stages.counterfactual_rows import read_made
 from pipeline.stages.drawn_maps import read_images, read_maps
 from pipeline.stages.training_data import task_labels
@@ -59,20 +59,18 @@ def accuse(
     images: list[Path],
     predictions: list[Path],
     truth: Path,
-    identities: list[Path],
     accusations: Path,
     saliency: list[Path] | None = None,
     counterfactuals: list[Path] | None = None,
 ) -> None:
     """Write what each explanation says of each concept of each image.
 
-    predictions: of the readers, on images and counterfactuals. truth: the scores of interventions. identities: of the
-    classifiers, whose files say how they were trained.
+    predictions: of the readers, on images and counterfactuals. truth: the scores of interventions.
     """
     chosen = json.loads(options)
     inputs = {"images": images, "predictions": predictions, "scores": [truth]}
     inputs |= {"saliency": saliency or [], "counterfactuals": counterfactuals or []}
-    told = provenance("accuse", chosen, code, inputs, weights=read_weights(identities))
+    told = provenance("accuse", chosen, code, inputs)
     with job("accuse", chosen["study"], accusations) as account:
         with account.clock("tables"):
             known = {name: read_truth(truth, name) for name in chosen["classifiers"]}

@@ -28,10 +28,9 @@ def takes(job: Job) -> Takes:
 
 STAGE = Stage(
     says="Say of every concept what each explanation says of it, beside what changing it does.",
-    reads=("identities", "images", "predictions", "saliency", "counterfactuals", "scores/score"),
+    reads=("images", "predictions", "saliency", "counterfactuals", "scores/score"),
     writes="accusations",
     when=has_what_it_compares,
-    networks=lambda job: list(job.study.classifiers),
     options=options,
     fails=False,
     takes=takes,

@@ -111,7 +111,7 @@ def accused(tmp_path_factory):
     options |= {"files": {"planted": "data/classifiers/smile-shortcut.safetensors"}}
     several = {name: [files[name]] for name in ("images", "predictions", "saliency", "counterfactuals")}
     path, scored = folder / "accusations.parquet", folder / "accusation-scores.parquet"
-    accuse(json.dumps(options), "code", truth=files["scores"], identities=[], accusations=path, **several)
+    accuse(json.dumps(options), "code", truth=files["scores"], accusations=path, **several)
     options = {"study": "tiny", "seed": 1, "bootstrap": 100, "confidence": 0.95}
     options |= {"planted": {"planted": {"concept": "glasses", "clean": "clean"}}}
     score_accusations(json.dumps(options), "code", path, scored)

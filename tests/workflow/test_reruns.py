@@ -299,7 +299,7 @@ def test_why_tells_what_would_run_and_because_of_what(steps):
     lines = steps["explainer edited"].why.splitlines()
     assert lines[0] == "7 jobs would run."
     assert "saliency of small, parts 000 and 001: the code of pipeline.explain.fido changed" in lines
-    assert "score_saliency of small: its input saliency/small will be made anew" in lines
+    assert "accuse; score_saliency of small: its input saliency/small will be made anew" in lines
     option = "the option methods.fido.steps is 3 in the table and 4 in the study"
     assert f"saliency of small, parts 000 and 001: {option}" in steps["option changed"].why.splitlines()
 
@@ -339,8 +339,8 @@ def test_a_changed_image_computes_its_own_rows_alone(changed_photo):
 
 
 def test_why_names_the_image_that_changed(changed_photo):
-    said = "sample and what follows run if photos/light/c.png, newer than the images, changed."
-    assert changed_photo.why.splitlines() == [said]
+    another = "sample runs where the content of a file is another: photos/light/c.png, newer than the images."
+    assert changed_photo.why.splitlines() == [another]
 
 
 def test_an_image_of_another_size_is_noticed_though_it_is_older_than_the_results(photos, changed_photo):
