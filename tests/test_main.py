@@ -29,7 +29,7 @@ def modules(import_times):
 def test_help_lists_the_stages_and_imports_no_stage():
     shown = run("--help", python=("-X", "importtime"))
     assert shown.returncode == 0
-    text = " ".join(shown.stdout.split())
+    text = " ".join(shown.stdout.split()).replace("- ", "-")  # where a line ends
     assert all(f"{name} {stage.says}" in text for name, stage in stages().items())
     imported = modules(shown.stderr)
     assert "typer" in imported and not imported & {"torch", "timm", "pyarrow", "sklearn"}
@@ -54,7 +54,9 @@ def test_a_missing_option_is_named_without_a_traceback():
 
 
 def test_a_mistake_of_the_person_is_one_sentence_and_exit_code_2(tmp_path):
-    options = json.dumps({"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}, "generators": {}})
+    options = json.dumps(
+        {"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}, "generators": {}, "fillers": {}}
+    )
     refused = run("identify", "--options", options, "--identities", str(tmp_path / "mine.json"))
     # A rule keeps standard error as its log, so the person at the terminal is told on standard output as well.
     assert (refused.returncode, refused.stdout) == (2, refused.stderr)
@@ -67,7 +69,7 @@ def test_a_stage_that_succeeds_says_nothing_and_writes_its_file(tmp_path):
     (tmp_path / "weights.onnx").write_bytes(b"weights")
     names = ["one", "two"]
     entry = {"onnx": str(tmp_path / "weights.onnx"), "classes": ["a", "b"]}
-    options = json.dumps({"networks": dict.fromkeys(names, entry), "generators": {}})
+    options = json.dumps({"networks": dict.fromkeys(names, entry), "generators": {}, "fillers": {}})
     files = [tmp_path / f"{name}.json" for name in names]
     done = run("identify", "--options", options, "--identities", *map(str, files))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -30,8 +29,3 @@ def stages() -> dict[str, Stage]:
         return 1 + max(map(depth, before), default=0)
 
     return dict(sorted(declared.items(), key=lambda named: (depth(named[1]), named[0])))
-
-
-def is_stage(name: str) -> bool:
-    """Whether there is a stage of that name; tells without reading the declarations, which takes half a second."""
-    return name.isidentifier() and all(find_spec(f"pipeline.{home}.{name}") for home in ("stages", "workflow"))

@@ -85,7 +85,7 @@ Identities = Mapping[str, dict[str, Any]]
 """What decides the answers of each network and generator."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
     """A stage, as its declaration says it. What depends on the study is a function of a job."""
 
@@ -145,7 +145,7 @@ class Stage:
         return self.follows is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """A job of a stage, or the whole stage: of a classifier, of a shard, of a recipe that trains a network."""
 

@@ -20,7 +20,7 @@ from tests.commands.stages_in_process import JUDGING, STUDY, run_stages, stages,
 
 QUICK = {"pgd": {"method": "pgd", "iterations": 2}}  # of the study's counterfactuals
 FIDO = STUDY["saliency"]["fido"]
-CHANGED = ["counterfactuals", "saliency", "judge", "score_saliency", "accuse", "score_counterfactuals"]
+CHANGED = ["saliency", "counterfactuals", "judge", "score_saliency", "accuse", "score_counterfactuals"]
 CHANGED += ["score_accusations", "metrics", "report"]
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_missing_is_made_and_so_is_what_follows_from_it(plan):
         ({"dataset": {**STUDY["dataset"], "rows": 6}}, ["sample"]),
         ({"classifiers": {"small": {**STUDY["classifiers"]["small"], "temperature": 3.0}}}, ["identify", "predict"]),
         ({"saliency": {**STUDY["saliency"], "fido": {**FIDO, "steps": 4}}}, ["saliency", "score_saliency", "accuse"]),
-        ({"explained_rows": 4}, ["counterfactuals", "saliency"]),
+        ({"explained_rows": 4}, ["saliency", "counterfactuals"]),
         ({"counterfactuals": {"pgd": {**QUICK["pgd"], "iterations": 3}}}, ["counterfactuals", "judge"]),
         ({"evaluation": {"infills": ["mean"]}}, ["score_saliency", "metrics", "report"]),
         ({"statistics": {"confidence": 0.9}}, ["score_counterfactuals", "score_accusations", "metrics"]),
