@@ -19,6 +19,7 @@ CODE_PURPOSE = "code of the in-fill"
 SHRINKING = 4  # the code has a quarter of the image's side
 LOG_VARIANCES = (-10.0, 10.0)  # beyond, the loss of one pixel would drown all others
 COLOURS = 3
+FIRST_LOG_VARIANCE = -6.0  # of the code: noise as large as the code would long hide what an image shows
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class VaeInfill(nn.Module):
             *(each for reach in (2, 4, 8, 16) for each in layer(dilated(4 * width, reach))),
             nn.Conv2d(4 * width, 8 * width, 3, padding=1),
         )
+        nn.init.constant_(self.encode[-1].bias.data[4 * width :], FIRST_LOG_VARIANCE)
         self.decode = nn.Sequential(
             *layer(nn.Conv2d(4 * width, 4 * width, 3, padding=1)),
             *layer(nn.Conv2d(4 * width, 4 * width, 3, padding=1)),

@@ -80,12 +80,18 @@ def measure(infill: Infill, images: Tensor, seed: int) -> dict[str, float]:
 
         def erring(rows: Tensor, keep: Tensor) -> Tensor:
             clean, kept = (each.to(pick_device()) for each in (images[rows.cpu()].float() / 255, keep))
-            filled = infill(clean * kept, kept, noise=noise_of(rows.tolist(), seed))
+            filled = infill(with_holes(clean, kept), kept, noise=noise_of(rows.tolist(), seed))
             return ((filled - clean).abs() * (1 - kept)).flatten(1).sum(1)
 
         found = in_batches(erring, torch.arange(len(images)), keep, batch_size=BATCH, device=pick_device())
         errors[kind] = float(found.sum() / (1 - keep).sum() / images.shape[1] * 255)
     return errors
+
+
+def with_holes(images: Tensor, keep: Tensor) -> Tensor:
+    """Images (N, 3, H, W) whose holes have the mean colour of what is kept, so that nobody sees what they hide."""
+    colours = (images * keep).sum((2, 3), keepdim=True) / keep.sum((2, 3), keepdim=True).clamp_min(1)
+    return torch.where(keep > 0.5, images, colours)
 
 
 def masks_of(kind: str, images: Tensor, seed: int) -> Tensor:
@@ -103,8 +109,8 @@ def show_filled(infill: Infill, images: Tensor, seed: int, path: Path) -> None:
     shown, rows = (images[:SHOWN].float() / 255).to(pick_device()), []
     for kind in KINDS:
         keep = masks_of(kind, images[:SHOWN], seed).to(shown)
-        filled = infill(shown * keep, keep, noise=noise_of(list(range(len(shown))), seed))
-        rows += [*(shown * keep + 0.5 * (1 - keep)), *torch.where(keep > 0.5, shown, filled)]
+        filled = infill(with_holes(shown, keep), keep, noise=noise_of(list(range(len(shown))), seed))
+        rows += [*with_holes(shown, keep), *torch.where(keep > 0.5, shown, filled)]
     pixels = (torch.stack(rows) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     with appearing(path) as hidden:
         hidden.write_bytes(encode_png(tile(list(pixels), len(shown))))
