@@ -20,7 +20,7 @@ from tests.commands.stages_in_process import JUDGING, STUDY, run_stages, stages,
 
 QUICK = {"pgd": {"method": "pgd", "iterations": 2}}  # of the study's counterfactuals
 FIDO = STUDY["saliency"]["fido"]
-CHANGED = ["saliency", "counterfactuals", "judge", "score_saliency", "accuse", "score_counterfactuals"]
+CHANGED = ["saliency", "counterfactuals", "score_saliency", "judge", "accuse", "score_counterfactuals"]
 CHANGED += ["score_accusations", "metrics", "report"]
 
 
