@@ -149,7 +149,7 @@ def test_a_bar_moves_with_every_step_of_one_long_batch(tmp_path, monkeypatch, ca
         RowStore(tmp_path, "saliency", "fido", {}, KEPT["saliency"]),
         rows,
         lambda row: Key("a", row["content"]),
-        partial(saliency.make_maps, fido, account.place(conv_classifier()), 1),
+        partial(saliency.make_maps, fido, account.place(conv_classifier()), {"seed": 1, "fillers": {}}),
         account,
         stored_at_once=8,
         batch_size=4,
