@@ -36,7 +36,7 @@ with cluster() as started:
 """
 # What a site adds to envs/slurm: a partition for each kind of job, and cards asked for as GRES in one rule.
 SITE = {
-    "slurm-init-seconds-before-status-checks": 5,  # a check that finds no job ended waits ten more
+    "slurm-init-seconds-before-status-checks": 1,
     "retries": 0,
     "max-threads": 1,
     "default-resources": {"slurm_partition": "main", "mem_mb": 1000, "runtime": 10, "gpu": 0},
