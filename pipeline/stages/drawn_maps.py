@@ -11,14 +11,17 @@ Row = dict[str, Any]
 
 
 def read_maps(paths: list[Path], classifier: str) -> dict[str, dict[str, tuple[np.ndarray, int]]]:
-    """Map and target by method and image, in the order of the table, of the images that every method explains."""
+    """Map and target by method and image, in the order of the table, of the images that every method explains.
+
+    Empty where no method explains the classifier.
+    """
     columns = ["image_id", "classifier", "method", "target", "map", "shape", "status"]
     maps: dict[str, dict[str, tuple[np.ndarray, int]]] = {}
     for row in read_table(paths, "saliency", columns).to_pylist():
         if row["classifier"] == classifier and row["status"] == "ok":
             drawn = unpack("saliency", "map", row["map"], row["shape"])
             maps.setdefault(row["method"], {})[row["image_id"]] = (drawn, row["target"])
-    shared = set.intersection(*(set(of_method) for of_method in maps.values()))
+    shared = set.intersection(*map(set, maps.values())) if maps else set()
     return {
         method: {image_id: of_method[image_id] for image_id in of_method if image_id in shared}
         for method, of_method in maps.items()

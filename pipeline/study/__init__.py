@@ -107,6 +107,12 @@ class Study(Section):
             for where, each in (("", name), (f".{name}.clean", planted.clean)):
                 if each not in self.classifiers:
                     refuse_name(f"evaluation.planted{where}", each, self.classifiers)
+            if planted.clean == name:
+                raise PydanticCustomError(
+                    "twin",
+                    "evaluation.planted.{name}.clean: a classifier is no clean twin of itself; name another one.",
+                    {"name": name},
+                )
         for section in EXPLAINING:
             for entry, method in getattr(self, section).items():
                 for name in method.classifiers or []:

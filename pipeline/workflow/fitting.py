@@ -30,6 +30,8 @@ def check_methods(plan: Plan) -> None:
         for name, method in getattr(plan.study, section).items():
             for classifier in filter(method.explains, plan.study.classifiers):
                 check_gradients(plan, f"{section}.{name}", method, classifier)
+    for name, planted in plan.study.evaluation.planted.items():
+        check_parts(plan, f"evaluation.planted.{name}.concept", [planted.concept])
     for name, method in plan.study.counterfactuals.items():
         check_generators(plan, f"counterfactuals.{name}", method)
         check_region(plan, f"counterfactuals.{name}", method)

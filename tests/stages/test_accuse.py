@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.images import content, encode_mask, encode_png
 from pipeline.stages.accuse import ASSOCIATION, EFFECT, OTHER_CHANGE, accuse
+from pipeline.stages.drawn_maps import read_maps
 from pipeline.stages.score_accusations import score_accusations
 from pipeline.tables import pack, read_table, row_id, write_table
 
@@ -116,6 +117,12 @@ def accused(tmp_path_factory):
     options |= {"planted": {"planted": {"concept": "glasses", "clean": "clean"}}}
     score_accusations(json.dumps(options), "code", path, scored)
     return read_table(path, "accusations").to_pylist(), read_table(scored, "scores").to_pylist()
+
+
+def test_a_classifier_that_no_map_explains_has_no_maps(tmp_path):
+    write_table(tmp_path / "maps.parquet", "saliency", list(map_rows()), {"stage": "tiny"})
+    assert read_maps([tmp_path / "maps.parquet"], "another") == {}
+    assert set(read_maps([tmp_path / "maps.parquet"], "clean")) == {"honest", "glasses"}
 
 
 def said(accused, **about):

@@ -279,6 +279,10 @@ SENTENCES = [
         "dataset: {world: portraits, prior: {mixture: [{weight: 0.5, set: {hat: present}}]}}",
         "dataset: the weights of the mixture sum to 0.5",
     ),
+    (
+        "evaluation: {planted: {mine: {concept: hat, clean: mine}}}",
+        "evaluation.planted.mine.clean: a classifier is no clean twin of itself; name another one.",
+    ),
     ("networks: {mine: {timm: a}}", "networks.mine: classifiers has an entry of that name too; rename one."),
 ]
 

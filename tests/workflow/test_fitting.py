@@ -52,6 +52,12 @@ def complaint(*arguments, **sections):
     return str(caught.value)
 
 
+def test_a_planted_concept_is_one_of_the_world():
+    planted = {"planted": {"mine": {"concept": "glases", "clean": "theirs"}}}
+    said = "evaluation.planted.mine.concept: the images have no part 'glases'; did you mean 'glasses'?"
+    assert complaint(DVCE, BOTH, evaluation=planted) == said
+
+
 def save_guide(classes):
     torch.manual_seed(0)
     shape = Shape(**{"size": 16, **SMALL, "out_channels": len(classes)})
