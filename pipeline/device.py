@@ -1,4 +1,4 @@
-"""Where tensors are computed: device, precision, memory format, threads, and batches that fit into memory."""
+"""Where tensors are computed: device, precision, memory format, and batches that fit into memory."""
 
 import os
 import warnings
@@ -52,13 +52,6 @@ def place(module: torch.nn.Module, device: torch.device | str, dtype: torch.dtyp
     """Move a network to `device` in evaluation mode, with the memory format that convolutions are fastest in there."""
     layout = torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
     return module.eval().to(device=device, dtype=dtype, memory_format=layout)
-
-
-def set_threads(count: int) -> None:
-    """Let torch compute with `count` CPU threads (1 or more)."""
-    if count < 1:
-        raise UserError(f"threads is {count}; use 1 or more")
-    torch.set_num_threads(count)
 
 
 class BatchSize:

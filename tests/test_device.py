@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.device import BatchSize, in_batches, pick_device, place, precision, set_threads
+from pipeline.device import BatchSize, in_batches, pick_device, place, precision
 from pipeline.errors import UserError
 
 
@@ -136,9 +136,7 @@ def test_the_cpu_computes_in_float32_and_cards_as_asked():
         precision("cuda", "bfloat")
 
 
-def test_less_than_one_thread_or_row_is_refused():
-    with pytest.raises(UserError, match="threads is 0"):
-        set_threads(0)
+def test_less_than_one_row_is_refused():
     with pytest.raises(UserError, match="batch size is 0"):
         in_batches(torch.abs, torch.zeros(1), batch_size=0)
 
@@ -147,10 +145,3 @@ def test_what_computes_nothing_imports_no_torch():
     program = "import sys, pipeline.%s; sys.exit('torch' in sys.modules)"
     modules = ", pipeline.".join(["errors", "noise", "tables", "rows", "fingerprint", "progress", "costs", "files"])
     subprocess.run([sys.executable, "-c", program % modules], check=True)
-
-
-def test_threads_are_set():
-    before = torch.get_num_threads()
-    set_threads(1)
-    assert torch.get_num_threads() == 1
-    set_threads(before)

@@ -95,3 +95,16 @@ def test_an_option_with_several_values_is_repeated_for_each(written, spelled):
 def test_a_value_that_looks_like_a_list_stays_one_value():
     options = '{"a": [1, 2], "b": "--c"}'
     assert repeat_options(["sample", "--options", options]) == ["sample", "--options", options]
+
+
+def test_freed_memory_stays_with_the_process():
+    program = """
+import resource
+from pipeline.__main__ import keep_freed_memory
+keep_freed_memory()
+bytearray(200_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+bytearray(200_000_000)
+assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.device import precision
 from pipeline.diffusion.schedule import Schedule
 from pipeline.errors import UserError
 
@@ -25,6 +26,7 @@ class Recipe:
     predicts: "noise", or "velocity", which weighs high noise levels more (see Denoiser).
     variance_weight: of the variational bound that the learned variance is trained by (Nichol & Dhariwal 2021).
     flips: whether each image is mirrored with probability one half.
+    precision: that products are computed in on a card, "float32" or "bfloat16"; the weights are float32.
     """
 
     steps: int = 3000
@@ -35,6 +37,7 @@ class Recipe:
     predicts: str = "velocity"
     variance_weight: float = 1.0
     flips: bool = False
+    precision: str = "float32"
 
     def rate(self, step: int) -> float:
         """The learning rate of step 0 .. steps - 1."""
@@ -88,12 +91,12 @@ class Progress:
 
     def average(self) -> None:
         """Move the averaged weights towards the present ones."""
-        decay = self.recipe.decay(self.step)
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                self.averaged[name].lerp_(value, 1 - decay)
-            else:
-                self.averaged[name].copy_(value)
+        present = self.network.state_dict()
+        moving = [name for name, value in present.items() if value.is_floating_point()]
+        averaged, weights = ([state[name] for name in moving] for state in (self.averaged, present))
+        torch._foreach_lerp_(averaged, weights, 1 - self.recipe.decay(self.step))
+        for name in present.keys() - moving:
+            self.averaged[name].copy_(present[name])
 
 
 AfterStep = Callable[[Progress, float], Any]
@@ -153,17 +156,24 @@ def on_noised(loss_of: Callable[..., Tensor], schedule: Schedule, classes: Tenso
 
     def loss(network: nn.Module, clean: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
         steps = spread_steps(len(rows), len(schedule), generator)
-        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+        noise = torch.randn(clean.shape, generator=beside(clean, generator), device=clean.device)
         chosen = None if classes is None else classes[rows].to(clean.device)
         return loss_of(network, clean, noise, steps, schedule, classes=chosen)
 
     return loss
 
 
+def beside(images: Tensor, generator: torch.Generator) -> torch.Generator:
+    """The generator, or one of its seed on the card where the images are: a CPU draws noise slower than a card learns."""
+    on_cpu = images.device.type == "cpu"
+    return generator if on_cpu else torch.Generator(images.device).manual_seed(generator.initial_seed())
+
+
 def follow_recipe(progress: Progress, images: Tensor, loss_of: LossOf, after_step: AfterStep) -> dict[str, Tensor]:
     """The steps of a training; returns the averaged weights. images: uint8 (N, C, H, W)."""
     recipe, network = progress.recipe, progress.network
     device = next(network.parameters()).device
+    computed = precision(device, recipe.precision)
     network.train()
     while progress.step < recipe.steps:
         seed = (progress.seed * 2**32 + progress.step) % 2**63
@@ -174,7 +184,8 @@ def follow_recipe(progress: Progress, images: Tensor, loss_of: LossOf, after_ste
         if recipe.flips:
             mirrored = torch.rand(len(rows), generator=generator) < 0.5
             clean = torch.where(mirrored.to(device).view(-1, 1, 1, 1), clean.flip(3), clean)
-        loss = loss_of(network, clean, rows, generator)
+        with torch.autocast(device.type, computed, enabled=computed != torch.float32):
+            loss = loss_of(network, clean, rows, generator)
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss of step {progress.step} is {loss.item()}; set a lower learning_rate than"

@@ -24,7 +24,7 @@ from pipeline.stages.resumable import State, progress_file, train_resumably
 from pipeline.stages.training_data import TrainingData, read_training_data
 from pipeline.unet_shape import Shape
 
-RECIPE = ("steps", "batch_size", "learning_rate", "weight_decay", "average", "flips")
+RECIPE = ("steps", "batch_size", "learning_rate", "weight_decay", "average", "flips", "precision")
 PURPOSE = "generate"
 SHOWN, COLUMNS, SHOWN_STEPS = 64, 8, 50
 

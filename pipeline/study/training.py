@@ -82,6 +82,9 @@ class ImageTraining(Section):
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     average: float = Field(0.998, ge=0, lt=1, description="Decay of the moving average of the weights that is kept.")
     flips: bool = Field(False, description="Mirror half of the images; not where left and right mean something.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="What a card computes products in; the weights are float32, as everything on a CPU is."
+    )
     seed: int = Field(1, ge=0, description="Seed of the data, the first weights and the order of the images.")
 
     @model_validator(mode="after")
