@@ -164,7 +164,7 @@ def on_noised(loss_of: Callable[..., Tensor], schedule: Schedule, classes: Tenso
 
 
 def beside(images: Tensor, generator: torch.Generator) -> torch.Generator:
-    """The generator, or one of its seed on the card where the images are: a CPU draws noise slower than a card learns."""
+    """The generator, or one of its seed on the card of the images: a CPU would draw slower than the card learns."""
     on_cpu = images.device.type == "cpu"
     return generator if on_cpu else torch.Generator(images.device).manual_seed(generator.initial_seed())
 

@@ -19,7 +19,7 @@ from pipeline.files import appearing
 from pipeline.fingerprint import digest
 from pipeline.noise import Noise
 from pipeline.stages.generator_card import guide_card
-from pipeline.stages.resumable import progress_file, train_resumably
+from pipeline.stages.resumable import State, progress_file, train_resumably
 from pipeline.stages.train_generator import RECIPE
 from pipeline.stages.training_data import TrainingData, read_training_data
 from pipeline.unet_shape import Shape
@@ -31,9 +31,7 @@ PURPOSE = "test"
 def train_guide(name: str, options: str, weights: Path, card: Path) -> None:
     """Train on the split `train`, from where an earlier attempt was stopped; measure on the split `test`."""
     chosen = json.loads(options)
-    labelled = {**chosen, "tasks": [chosen["task"]], "relabel": None}
-    seen = read_training_data(labelled, "train", chosen["rows"], as_trained=True)
-    tested = read_training_data(labelled, "test", chosen["tested"], as_trained=True)
+    seen = labelled(chosen, "train", chosen["rows"])
     described = describe(chosen, seen.heads[chosen["task"]])
     torch.manual_seed(chosen["seed"])
     network = NoisyClassifier(described.shape).to(pick_device())
@@ -46,14 +44,32 @@ def train_guide(name: str, options: str, weights: Path, card: Path) -> None:
         path,
         lambda after_step: follow(progress, seen.images, seen.labels[:, 0], schedule, after_step=after_step),
     )
-    save_model(averaged, weights, described, metadata={"training": chosen})
-    network, _ = load_model(weights, f"generator '{name}'")
-    accuracy = measure(network.to(pick_device()), tested, schedule, chosen["seed"])
     told = {"seconds": round(progress.seconds), "device": device_name(pick_device()), "images": len(seen.images)}
-    with appearing(card) as hidden:
-        text = guide_card(name, chosen, accuracy, len(tested.images), told, weights, network)
-        hidden.write_text(text, encoding="utf-8")
+    write_guide(name, chosen, averaged, told, weights, card)
     path.unlink(missing_ok=True)
+
+
+def write_guide(
+    name: str, recipe: dict[str, Any], state: State, record: dict[str, Any], weights: Path, card: Path
+) -> None:
+    """Write the weights of a recipe in our own format, and a model card with what they read right.
+
+    record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
+    """
+    tested = labelled(recipe, "test", recipe["tested"])
+    described = describe(recipe, tested.heads[recipe["task"]])
+    save_model(state, weights, described, metadata={"training": recipe})
+    network, _ = load_model(weights, f"generator '{name}'")
+    schedule = full_schedule(**described.schedule)
+    accuracy = measure(network.to(pick_device()), tested, schedule, recipe["seed"])
+    with appearing(card) as hidden:
+        text = guide_card(name, recipe, accuracy, len(tested.images), record, weights, network)
+        hidden.write_text(text, encoding="utf-8")
+
+
+def labelled(recipe: dict[str, Any], split: str, rows: int | None) -> TrainingData:
+    """Images of a split with the labels of the recipe's task."""
+    return read_training_data({**recipe, "tasks": [recipe["task"]], "relabel": None}, split, rows, as_trained=True)
 
 
 def describe(recipe: dict[str, Any], classes: tuple[str, ...]) -> Description:

@@ -7,10 +7,12 @@ import torch
 import yaml
 
 from pipeline.commands.publish import publish
+from pipeline.diffusion.file import load_model
 from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.train import Progress, Recipe
-from pipeline.diffusion.unet import UNet
+from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
+from pipeline.stages import train_guide
 from pipeline.stages.train_generator import describe
 from pipeline.study import load_study
 
@@ -27,6 +29,13 @@ STUDY = {
             "unet": SHAPE,
             "schedule": {"steps": 25},
             "gate": {"samples": 300, "steps": 2},
+        },
+        "guides": {
+            "dataset": {"digits": "scikit-learn", "size": 8},
+            "noisy_classifier": SHAPE,
+            "task": "digit",
+            "schedule": {"steps": 25},
+            "tested": 40,
         },
     },
 }
@@ -59,6 +68,21 @@ def test_weights_trained_elsewhere_become_a_generator_with_a_card(study, tmp_pat
     assert (again / "draws.safetensors").read_bytes() == (folder / "draws.safetensors").read_bytes()
 
 
+def test_a_guide_trained_elsewhere_gets_a_card_with_what_it_reads(study, tmp_path):
+    recipe = load_study(study).training["guides"].model_dump(mode="json")
+    torch.manual_seed(1)
+    network = NoisyClassifier(train_guide.describe(recipe, tuple("0123456789")).shape)
+    torch.save(network.state_dict(), tmp_path / "elsewhere.pt")
+    folder = tmp_path / "generators"
+    publish("guides", tmp_path / "elsewhere.pt", study, folder, seconds=60.0, device="a card")
+    assert sorted(path.name for path in folder.iterdir()) == ["guides.md", "guides.safetensors"]
+    card = (folder / "guides.md").read_text(encoding="utf-8")
+    assert "Accuracy on 40 images" in card and "| time, device | 60 s of training, a card |" in card
+    loaded, described = load_model(folder / "guides.safetensors", "generator 'guides'")
+    assert list(described.classes) == list("0123456789")
+    assert torch.allclose(loaded.out[2].c_proj.bias, network.out[2].c_proj.bias, atol=1e-3)
+
+
 def test_weights_of_another_recipe_are_refused_and_leave_nothing(study, tmp_path):
     torch.save({"out.2.bias": torch.zeros(6)}, tmp_path / "other.pt")
     with pytest.raises(UserError, match=r"generator 'draws': the weights in .*other\.pt do not fit the architecture"):
@@ -70,7 +94,7 @@ def test_weights_of_another_recipe_are_refused_and_leave_nothing(study, tmp_path
     ("name", "state", "sentence"),
     [
         ("draw", "a.pt", "has no recipe 'draw' in its section training; did you mean 'draws'?"),
-        ("reads", "a.pt", "reads is no diffusion model; publish one of draws."),
+        ("reads", "a.pt", "reads is neither a diffusion model nor a guide; publish one of draws, guides."),
         ("draws", "gone.pt", "gone.pt does not exist; give the file of the weights with --state."),
     ],
 )
