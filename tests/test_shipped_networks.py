@@ -1,4 +1,4 @@
-"""The networks in data/classifiers keep what their model cards promise, on images that their training never saw."""
+"""The networks that ship keep what their model cards promise, on images that their training never saw."""
 
 import functools
 import hashlib
@@ -11,7 +11,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.classifiers.load import load_classifier
-from pipeline.study import SHIPPED
+from pipeline.diffusion.file import load_model
+from pipeline.diffusion.load import load_generator
+from pipeline.diffusion.schedule import full_schedule
+from pipeline.study import SHIPPED, SHIPPED_GENERATORS
 from pipeline.worlds import draw_scene, intervene, load_world
 
 WORLD = load_world("portraits")
@@ -53,9 +56,11 @@ def flip_rate(name, concept):
     return (after != before).any(0).float().mean().item()
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_the_card_belongs_to_the_weights(name):
-    weights, card = SHIPPED / f"{name}.safetensors", (SHIPPED / f"{name}.md").read_text()
+@pytest.mark.parametrize(
+    "weights", [*SHIPPED.glob("*.safetensors"), *SHIPPED_GENERATORS.glob("*.safetensors")], ids=lambda path: path.stem
+)
+def test_the_card_belongs_to_the_weights(weights):
+    name, card = weights.stem, weights.with_suffix(".md").read_text()
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in card
     assert f"make train NETWORK={name}" in card
 
@@ -110,6 +115,29 @@ def test_the_planted_shortcut_is_there_and_nowhere_else():
 def test_the_shortcut_of_the_look_is_the_beard():
     assert 0.3 <= flip_rate("look-shortcut", "beard") <= 0.7
     assert flip_rate("look-cnn", "beard") <= 0.02
+
+
+def noised(step):
+    """Images (20, 3, 64, 64) in [-1, 1], clean and noised to a step of the full schedule."""
+    clean = images()[:20] * 2 - 1
+    fresh = torch.randn(clean.shape, generator=torch.Generator().manual_seed(3))
+    return clean, full_schedule().noised(clean, fresh, step)
+
+
+def test_the_generator_takes_noise_off_faces():
+    denoiser = load_generator("portraits-adm", {"file": str(SHIPPED_GENERATORS / "portraits-adm.safetensors")})
+    clean, faces = noised(200)
+    with torch.inference_mode():
+        error = (denoiser(faces, 200).clean - clean).square().mean().item()
+    assert error < 0.01 < (faces - clean).square().mean().item()
+
+
+def test_the_guide_reads_the_look_through_noise():
+    guide, _ = load_model(SHIPPED_GENERATORS / "portraits-guide.safetensors", "the guide")
+    _, faces = noised(100)
+    labels = torch.tensor([WORLD.labels(scene.concepts)["look"] for scene in SCENES[:20]])
+    with torch.inference_mode():
+        assert (guide(faces, torch.full((20,), 100.0)).argmax(1) == labels).float().mean() >= 0.8
 
 
 def test_everything_that_ships_is_small():

@@ -43,14 +43,15 @@ def publish(
     weights, card, owner = folder / f"{name}.safetensors", folder / f"{name}.md", f"generator '{name}'"
     held = read_checkpoint(owner, state).weights
     if name in guides:
-        seen = train_guide.labelled(recipe, "train", recipe["rows"])
-        described = train_guide.describe(recipe, seen.heads[recipe["task"]])
+        tested = train_guide.labelled(recipe, "test", recipe["tested"])
+        described = train_guide.describe(recipe, tested.heads[recipe["task"]])
     else:
         described = train_generator.describe(recipe)
     load_state(owner, NETWORKS[described.kind](described.shape), held, state)
     if name in guides:
-        told = {"seconds": seconds, "device": device, "images": len(seen.images)}
-        train_guide.write_guide(name, recipe, held, told, weights, card)
+        images = recipe["rows"] or len(train_guide.labelled(recipe, "train", None).images)
+        told = {"seconds": seconds, "device": device, "images": images}
+        train_guide.write_guide(name, recipe, held, tested, told, weights, card)
         return
     options, record = json.loads(plan.options("gate", name)), folder / f"{name}.json"
     if samples is not None:

@@ -45,18 +45,23 @@ def train_guide(name: str, options: str, weights: Path, card: Path) -> None:
         lambda after_step: follow(progress, seen.images, seen.labels[:, 0], schedule, after_step=after_step),
     )
     told = {"seconds": round(progress.seconds), "device": device_name(pick_device()), "images": len(seen.images)}
-    write_guide(name, chosen, averaged, told, weights, card)
+    write_guide(name, chosen, averaged, labelled(chosen, "test", chosen["tested"]), told, weights, card)
     path.unlink(missing_ok=True)
 
 
 def write_guide(
-    name: str, recipe: dict[str, Any], state: State, record: dict[str, Any], weights: Path, card: Path
+    name: str,
+    recipe: dict[str, Any],
+    state: State,
+    tested: TrainingData,
+    record: dict[str, Any],
+    weights: Path,
+    card: Path,
 ) -> None:
     """Write the weights of a recipe in our own format, and a model card with what they read right.
 
     record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
     """
-    tested = labelled(recipe, "test", recipe["tested"])
     described = describe(recipe, tested.heads[recipe["task"]])
     save_model(state, weights, described, metadata={"training": recipe})
     network, _ = load_model(weights, f"generator '{name}'")

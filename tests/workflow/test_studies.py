@@ -161,16 +161,21 @@ def test_every_alternative_that_the_template_offers_is_valid():
 
 @pytest.fixture(scope="module")
 def digits(new_workflow):
-    """The study of digits with a network that hardly learns, after its run."""
+    """The study of digits with networks that hardly learn, after its run."""
     workflow = new_workflow("digits")
     values = workflow.read_study("digits")
     values["dataset"]["rows"] = 10
-    values["training"]["digits-cnn"] |= {"rows": 72, "steps": 4, "batch_size": 16, "tested": 40}
-    values["training"]["digits-cnn"]["options"] |= {"channels": [8, 8, 8, 8]}
+    for name in ("digits-cnn", "digits-other"):
+        values["training"][name] |= {"rows": 72, "steps": 4, "batch_size": 16, "tested": 40}
+        values["training"][name]["options"] |= {"channels": [8, 8, 8, 8]}
+    values["training"]["digits-adm"] |= {"rows": 72, "steps": 2, "batch_size": 8}
+    values["training"]["digits-adm"]["unet"] |= {"multipliers": [1, 1], "attention": []}
+    values["counterfactuals"]["dvce"] |= {"steps": 3, "skip": 1}
+    values["counterfactuals"]["maskdime"] |= {"steps": 3, "start": 2}
     workflow.write_study(values)
     process = workflow.run("digits")
     assert process.returncode == 0, process.stderr
-    assert workflow.rules(process).count("train") == 1
+    assert workflow.rules(process).count("train") == 2
     return workflow
 
 
@@ -181,6 +186,14 @@ def test_digits_are_learned_and_judged_from_one_command(digits):
     assert [row["label"] for row in predictions] == [dict(row["attributes"])["digit"] for row in images]
     assert all(len(row["logits"]) == 10 for row in predictions)
     assert says(digits.page("digits"), "digits-cnn")
+
+
+def test_digits_are_turned_into_others_by_a_generator_of_the_study(digits):
+    rows, predictions = digits.rows("digits", "counterfactuals"), digits.rows("digits", "predictions")
+    seen = {row["image_id"]: row["predicted"] for row in predictions if row["source"] == "images"}
+    assert {row["method"] for row in rows} == {"dvce", "maskdime"}
+    assert all(row["status"] == "ok" and row["target"] != seen[row["image_id"]] for row in rows)
+    assert "digits-other" in {row["classifier"] for row in predictions if row["source"] == "counterfactuals"}
 
 
 def test_a_trained_network_has_a_card_that_says_what_it_saw(digits):
