@@ -48,15 +48,18 @@ def score_saliency(
     with job("score_saliency", chosen["study"], scores) as account:
         with account.clock("tables"):
             maps = read_maps(saliency, classifier)
-            image_ids = list(next(iter(maps.values())))
+            image_ids = list(next(iter(maps.values()), {}))
             rows = read_images(images, image_ids)
             flips = read_flips(truth, classifier)
-        with account.clock("load"):
-            judged = account.place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]))
-        account.passed, device = account.clock.count, account.device
         inputs = {"images": images, "saliency": saliency, "scores": [truth]}
         weights = read_weights([*([identity] if identity else []), *(fillers or [])])
         told = provenance("score_saliency", chosen, code, inputs, weights=weights)
+        if not image_ids:  # every map failed, or none of them is of an image that all methods explained
+            with TableWriter(scores, "scores", told):
+                return
+        with account.clock("load"):
+            judged = account.place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]))
+        account.passed, device = account.clock.count, account.device
         targets = [next(iter(maps.values()))[image_id][1] for image_id in image_ids]
         explained = explained_images(rows, targets, flips, Noise(chosen["seed"], image_ids, flipping.PURPOSE), device)
         opened = [open_infill(choice, chosen["fillers"]).to(device) for choice in chosen["infills"]]

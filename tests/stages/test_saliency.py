@@ -190,6 +190,13 @@ def test_every_method_is_scored_by_every_metric(explained):
             assert {row["infill"] for row in of_methods(rows, metric) if row["method"] == method} == {"mean", "blur"}
 
 
+def test_a_classifier_all_of_whose_maps_failed_has_no_scores(explained):
+    tables = explained()
+    failed = {"status": "failed", "reason": "the card burst", "map": None, "shape": None}
+    write_table(tables.path("saliency"), "saliency", [{**row, **failed} for row in tables.rows("saliency")], {})
+    assert tables.score_saliency("bright") == []
+
+
 def test_controls_and_the_truth_itself_are_scored_beside_the_methods(explained):
     tables = explained()
     flips = [{**row, "value": row["metric"] == "flips" and row["concept"] == "hair"} for row in tables.rows("scores")]
