@@ -43,8 +43,10 @@ class Autoencoding:
     tested: int
 
     @property
-    def passes(self) -> bool:
-        return float(self.signal.mean()) >= LEAST_SIGNAL and all(probed.passes for probed in self.concepts.values())
+    def failing(self) -> list[str]:
+        """What is not as the gate asks: the mean, and concepts by name."""
+        low = ["the mean"] if float(self.signal.mean()) < LEAST_SIGNAL else []
+        return [*low, *(name for name, probed in self.concepts.items() if not probed.passes)]
 
 
 def signal_to_noise(images: Tensor, others: Tensor) -> Tensor:

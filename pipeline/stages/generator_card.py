@@ -116,7 +116,9 @@ def autoencoder_verdict(figures: Autoencoding) -> str:
     asked = f"a mean of at least {LEAST_SIGNAL:g} dB"
     if any(probed.demanded for probed in figures.concepts.values()):
         asked += f", and an area of at least {LEAST_AUROC:g} of every concept with two values"
-    return f"Passed: {asked}." if figures.passes else f"Not passed: it is asked for {asked}."
+    if not figures.failing:
+        return f"Passed: {asked}."
+    return f"Not passed: it is asked for {asked}; this does not hold of {', '.join(figures.failing)}."
 
 
 def probe_table(figures: Autoencoding) -> list[str]:

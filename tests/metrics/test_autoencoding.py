@@ -35,13 +35,13 @@ def test_one_value_alone_tells_nothing():
 
 
 @pytest.mark.parametrize(
-    ("signal", "concepts", "passes"),
+    ("signal", "concepts", "failing"),
     [
-        ([28.0, 28.2], {}, True),
-        ([27.0, 28.8], {}, False),
-        ([30.0], {"smile": Probed(TWO, 0.98), "hair": Probed(FOUR, 0.6), "hat": Probed(TWO, None)}, True),
-        ([30.0], {"smile": Probed(TWO, 0.97)}, False),
+        ([28.0, 28.2], {}, []),
+        ([27.0, 28.8], {}, ["the mean"]),
+        ([30.0], {"smile": Probed(TWO, 0.98), "hair": Probed(FOUR, 0.6), "hat": Probed(TWO, None)}, []),
+        ([30.0], {"hat": Probed(TWO, 0.99), "smile": Probed(TWO, 0.97)}, ["smile"]),
     ],
 )
-def test_the_gate_asks_for_the_mean_signal_and_for_concepts_of_two_values(signal, concepts, passes):
-    assert Autoencoding(torch.tensor(signal), 50, concepts, 10, 10).passes is passes
+def test_the_gate_asks_for_the_mean_signal_and_for_concepts_of_two_values(signal, concepts, failing):
+    assert Autoencoding(torch.tensor(signal), 50, concepts, 10, 10).failing == failing
