@@ -11,9 +11,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.classifiers.load import load_classifier
+from pipeline.diffusion.autoencoder import Codes, decode, encode
 from pipeline.diffusion.file import load_model
 from pipeline.diffusion.load import load_generator
-from pipeline.diffusion.schedule import full_schedule
+from pipeline.diffusion.schedule import full_schedule, respaced_by_stride
+from pipeline.metrics.autoencoding import signal_to_noise
 from pipeline.study import SHIPPED, SHIPPED_GENERATORS
 from pipeline.worlds import draw_scene, intervene, load_world
 
@@ -138,6 +140,16 @@ def test_the_guide_reads_the_look_through_noise():
     labels = torch.tensor([WORLD.labels(scene.concepts)["look"] for scene in SCENES[:20]])
     with torch.inference_mode():
         assert (guide(faces, torch.full((20,), 100.0)).argmax(1) == labels).float().mean() >= 0.8
+
+
+def test_the_autoencoder_of_faces_restores_them():
+    network, described = load_model(SHIPPED_GENERATORS / "portraits-dae.safetensors", "the autoencoder")
+    faces, schedule = images()[:2], respaced_by_stride(full_schedule(**described.schedule), 10)
+    codes = encode(network, faces * 2 - 1, schedule, described.predicts)
+    restored = (decode(network, codes, schedule, described.predicts) + 1) / 2
+    assert signal_to_noise(faces, restored).min() > 25
+    exchanged = decode(network, Codes(codes.semantic.flip(0), codes.noise), schedule, described.predicts)
+    assert signal_to_noise(faces.flip(0), (exchanged + 1) / 2).min() > 20  # what a face shows lies in its code
 
 
 def test_everything_that_ships_is_small():

@@ -1,13 +1,18 @@
-"""Make a generator or its guide out of weights that were trained by a recipe of a study, here or elsewhere."""
+"""Make a generator, its guide or an autoencoder of weights that were trained by a recipe, here or elsewhere."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
 from pipeline.fingerprint import canonical_json
 from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
 from pipeline.workflow.trained import trained_files
+
+if TYPE_CHECKING:
+    from pipeline.diffusion.description import Description
+    from pipeline.stages.resumable import State
 
 
 def publish(
@@ -21,42 +26,87 @@ def publish(
 ) -> None:
     """Write a diffusion model in our own format with its pictures, pass it through the gate, and write its model card.
 
-    A classifier of noised images likewise, with what it reads right instead of pictures and gate.
+    A diffusion autoencoder likewise; a classifier of noised images with what it reads right instead of pictures and
+    gate.
 
     --name: of a recipe of the study that trains such a network. --state: the averaged weights, as a state dict, as
     a file of progress of a training that still runs, or in our own format. --samples: fewer than the recipe says, for a
     quick look. --seconds, --device: how long the training took and on what, for the card.
     """
-    from pipeline.diffusion.file import NETWORKS
-    from pipeline.stages import gate, train_generator, train_guide
-    from pipeline.weights import load_state, read_checkpoint
-
     plan = Plan(load_study(study))
     trained_files(plan.study, name)
-    guides = plan.recipes("train_guide")
-    if name not in [*plan.recipes("gate"), *guides]:
-        known = ", ".join([*plan.recipes("gate"), *guides])
-        raise UserError(f"{name} is neither a diffusion model nor a guide; publish one of {known}.")
+    publishing = {recipe: writes for stage, writes in PUBLISHING.items() for recipe in plan.recipes(stage)}
+    if name not in publishing:
+        raise UserError(
+            f"{name} is neither a diffusion model nor a guide nor a diffusion autoencoder; publish one of"
+            f" {', '.join(publishing)}."
+        )
     if not state.is_file():
         raise UserError(f"{state} does not exist; give the file of the weights with --state.")
-    recipe = json.loads(plan.options("train_guide" if name in guides else "train_generator", name))
-    weights, card, owner = folder / f"{name}.safetensors", folder / f"{name}.md", f"generator '{name}'"
-    held = read_checkpoint(owner, state).weights
-    if name in guides:
-        tested = train_guide.labelled(recipe, "test", recipe["tested"])
-        described = train_guide.describe(recipe, tested.heads[recipe["task"]])
-    else:
-        described = train_generator.describe(recipe)
-    load_state(owner, NETWORKS[described.kind](described.shape), held, state)
-    if name in guides:
-        images = recipe["rows"] or len(train_guide.labelled(recipe, "train", None).images)
-        told = {"seconds": seconds, "device": device, "images": images}
-        train_guide.write_guide(name, recipe, held, tested, told, weights, card)
-        return
-    options, record = json.loads(plan.options("gate", name)), folder / f"{name}.json"
+    publishing[name](plan, name, state, folder / f"{name}.safetensors", samples, {"seconds": seconds, "device": device})
+
+
+def publish_generator(
+    plan: Plan, name: str, state: Path, weights: Path, samples: int | None, told: dict[str, Any]
+) -> None:
+    from pipeline.stages import gate, train_generator
+
+    recipe, options = (json.loads(plan.options(stage, name)) for stage in ("train_generator", "gate"))
+    held = fitting(name, state, train_generator.describe(recipe))
     if samples is not None:
         options["gate"]["samples"] = samples
-    train_generator.write_generator(name, recipe, held, weights, folder / f"{name}.png")
-    train_generator.write_record(record, seconds, device)
-    gate.gate(name, canonical_json(options), weights, record, card, folder / f"{name}-neighbours.png")
+    record, neighbours = weights.with_suffix(".json"), weights.with_name(f"{name}-neighbours.png")
+    train_generator.write_generator(name, recipe, held, weights, weights.with_suffix(".png"))
+    train_generator.write_record(record, **told)
+    gate.gate(name, canonical_json(options), weights, record, weights.with_suffix(".md"), neighbours)
     record.unlink()
+
+
+def publish_guide(plan: Plan, name: str, state: Path, weights: Path, samples: int | None, told: dict[str, Any]) -> None:
+    from pipeline.stages import train_guide
+
+    recipe = json.loads(plan.options("train_guide", name))
+    tested = train_guide.labelled(recipe, "test", recipe["tested"])
+    held = fitting(name, state, train_guide.describe(recipe, tested.heads[recipe["task"]]))
+    images = recipe["rows"] or len(train_guide.labelled(recipe, "train", None).images)
+    told = {**told, "images": images}
+    train_guide.write_guide(name, recipe, held, tested, told, weights, weights.with_suffix(".md"))
+
+
+def publish_autoencoder(
+    plan: Plan, name: str, state: Path, weights: Path, samples: int | None, told: dict[str, Any]
+) -> None:
+    from pipeline.stages import train_autoencoder
+
+    chosen = json.loads(plan.options("train_autoencoder", name))
+    held = fitting(name, state, train_autoencoder.describe(chosen["recipe"]))
+    if samples is not None:
+        chosen["gate"]["images"] = samples
+    told = {**told, "images": images_seen(chosen["recipe"])}
+    beside = weights.with_suffix(".png"), weights.with_suffix(".md")
+    train_autoencoder.write_autoencoder(name, chosen, held, told, weights, *beside)
+
+
+def images_seen(recipe: dict[str, Any]) -> int:
+    """How many images a recipe trains on; a world has as many as it asks for, and drawing them takes minutes."""
+    from pipeline.stages.train_generator import without_labels
+
+    return recipe["rows"] if "world" in recipe["dataset"] else len(without_labels(recipe).images)
+
+
+PUBLISHING = {
+    "train_generator": publish_generator,
+    "train_guide": publish_guide,
+    "train_autoencoder": publish_autoencoder,
+}
+"""How the network of a recipe is published, by the stage that follows such recipes."""
+
+
+def fitting(name: str, state: Path, described: "Description") -> "State":
+    """The weights in a file. Raises UserError where they are not of the network that is described."""
+    from pipeline.diffusion.file import NETWORKS
+    from pipeline.weights import load_state, read_checkpoint
+
+    held = read_checkpoint(f"generator '{name}'", state).weights
+    load_state(f"generator '{name}'", NETWORKS[described.kind](described.shape), held, state)
+    return held

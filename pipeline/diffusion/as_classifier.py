@@ -10,6 +10,7 @@ from pipeline.classifiers.sources import existing_file
 from pipeline.classifiers.wrap import Classifier
 from pipeline.diffusion.description import Description, published
 from pipeline.diffusion.file import load_model
+from pipeline.diffusion.roles import KINDS
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from pipeline.imagenet import class_names
@@ -36,7 +37,7 @@ def load(entry: Network) -> Classifier:
     path = existing_file(entry.name, entry.source)
     network, description = load_model(path, owner, described(entry, path, owner))
     if description.kind != "noisy-classifier":
-        raise UserError(f"{owner}: {path} holds a {description.kind}; give the file of a noisy classifier.")
+        raise UserError(f"{owner}: {path} holds {KINDS[description.kind]}; give the file of a noisy classifier.")
     classes = description.classes
     if classes is None and description.shape.out_channels == len(class_names()):
         classes = class_names()

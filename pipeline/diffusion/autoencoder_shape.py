@@ -1,7 +1,7 @@
 """What decides the parameters of a diffusion autoencoder, and the published ones. Needs no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import UserError
@@ -47,6 +47,15 @@ class AutoencoderShape:
                 f"channels {self.channels} times a multiplier gives {narrow[0]}; every level needs a multiple of 32,"
                 " such as channels: 32 with multipliers: [1, 2, 3]"
             )
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "AutoencoderShape":
+        """The shape of fields as JSON holds them."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+
+    def to_options(self) -> dict[str, Any]:
+        """The fields as JSON can hold them."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @property
     def widths(self) -> list[int]:

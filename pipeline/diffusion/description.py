@@ -6,34 +6,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.diffusion.autoencoder_shape import AutoencoderShape
 from pipeline.errors import UserError, listed, nearest
 from pipeline.unet_shape import GeneratorShape, Shape
 
 KEY = "diffusion"
 FIELDS = ("kind", "shape", "schedule", "predicts", "classes", "metadata")
-KINDS = ("unet", "noisy-classifier")
+KINDS = {"unet": Shape, "noisy-classifier": Shape, "autoencoder": AutoencoderShape}
+"""What decides the parameters of each kind of network."""
 
 
 @dataclass(frozen=True)
 class Description:
     """What a file of weights is; the fields are those of its header.
 
-    kind: "unet" for a diffusion model, or "noisy-classifier". schedule: {"name": ..., "steps": ...} of its training.
-    predicts: see Denoiser. classes: names of the classes of a noisy classifier, where they are known. variance: see
-    Denoiser; not in the header, files of ours have it small.
+    kind: "unet" for a diffusion model, "noisy-classifier" or "autoencoder". schedule: {"name": ..., "steps": ...} of
+    its training. predicts: see Denoiser. classes: names of the classes of a noisy classifier, where they are known.
+    variance: see Denoiser; not in the header, files of ours have it small.
     """
 
     kind: str
-    shape: Shape
+    shape: Shape | AutoencoderShape
     schedule: Mapping[str, Any]
     predicts: str = "noise"
     classes: Sequence[str] | None = None
     variance: str = "small"
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            close = nearest(str(self.kind), KINDS) or "unet"
-            raise UserError(f"there is no kind of diffusion model {self.kind!r}; use {close} ({', '.join(KINDS)})")
+        shape_of(self.kind)
+
+
+def shape_of(kind: str) -> type[Shape] | type[AutoencoderShape]:
+    """The class of the shapes of a kind. Raises UserError for a kind that there is not."""
+    if kind not in KINDS:
+        close = nearest(str(kind), KINDS) or "unet"
+        raise UserError(f"there is no kind of diffusion model {kind!r}; use {close} ({', '.join(KINDS)})")
+    return KINDS[kind]
 
 
 REQUIRED = {"size", "channels", "multipliers"}
@@ -85,5 +93,5 @@ def read_description(path: Path, owner: str) -> Description:
     header = json.loads(text)
     if missing := [field for field in FIELDS if field not in header]:
         raise UserError(f"{owner}: the description in {path} lacks {listed(missing)}; train it again.")
-    shape = Shape.from_options(header["shape"])
+    shape = shape_of(header["kind"]).from_options(header["shape"])
     return Description(header["kind"], shape, header["schedule"], header["predicts"], header["classes"])

@@ -1,8 +1,8 @@
 """Diffusion models in files: our own, which say what they are, and the official ones, of which one must be told.
 
 Ours are safetensors whose header's metadata holds one key, "diffusion", with canonical JSON:
-    kind           "unet" or "noisy-classifier"
-    shape          the fields of Shape
+    kind           "unet", "noisy-classifier" or "autoencoder"
+    shape          the fields of Shape, or of AutoencoderShape
     schedule       name and number of steps, such as {"name": "linear", "steps": 1000}
     predicts       "noise" or "velocity"
     classes        names of the classes of a noisy classifier, or null
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.diffusion.autoencoder import DiffusionAutoencoder
 from pipeline.diffusion.description import KEY, Description, read_description
 from pipeline.diffusion.entry import Generator
 from pipeline.diffusion.unet import NoisyClassifier, UNet
@@ -24,7 +25,11 @@ from pipeline.files import appearing
 from pipeline.fingerprint import canonical_json
 from pipeline.weights import load_state, read_checkpoint, read_safetensors
 
-NETWORKS: dict[str, type[UNet] | type[NoisyClassifier]] = {"unet": UNet, "noisy-classifier": NoisyClassifier}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "unet": UNet,
+    "noisy-classifier": NoisyClassifier,
+    "autoencoder": DiffusionAutoencoder,
+}
 
 
 def save_model(

@@ -16,19 +16,18 @@ from pipeline.errors import UserError
 CHANNELS = 3  # of the images of every study
 
 
-def load_generator(name: str, entry: Mapping[str, Any], kind: str | None = None) -> Denoiser | NoisyClassifier:
+def load_generator(name: str, entry: Mapping[str, Any], kind: str = "unet") -> Denoiser | NoisyClassifier:
     """The generator of that name, frozen, on the CPU in float32: a Denoiser on its full schedule, or a NoisyClassifier.
 
-    entry: as in the study, see `diffusion.entry.Generator`. kind: "unet" or "noisy-classifier", if only one will
-    do. The side of its images is `shape.size` of its network. Raises UserError for a wrong entry, a missing, altered or
-    unsuitable file, and for a generator of another kind.
+    entry: as in the study, see `diffusion.entry.Generator`. kind: "unet" or "noisy-classifier". The side of its images
+    is `shape.size` of its network. Raises UserError for a wrong entry, a missing, altered or unsuitable file, and for a
+    generator of another kind.
     """
     parsed = parse_entry(Generator, name, entry)
     check_digest(parsed.owner, existing_files(parsed)[0], parsed.sha256)
     module, function = LOADERS[parsed.format].split(":")
     network, description = getattr(import_module(module), function)(parsed)
-    if kind is not None:
-        check_kind(parsed.owner, description.kind, kind)
+    check_kind(parsed.owner, description.kind, kind)
     if description.shape.in_channels != CHANNELS:
         raise UserError(
             f"{parsed.owner} is made for images of {description.shape.in_channels} channels, and the images of a study"

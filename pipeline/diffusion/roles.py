@@ -3,7 +3,11 @@
 from pipeline.errors import UserError
 from pipeline.unet_shape import Shape
 
-KINDS = {"unet": "a diffusion model", "noisy-classifier": "a classifier of noised images"}
+KINDS = {
+    "unet": "a diffusion model",
+    "noisy-classifier": "a classifier of noised images",
+    "autoencoder": "a diffusion autoencoder",
+}
 
 
 def check_kind(owner: str, kind: str, wanted: str) -> None:

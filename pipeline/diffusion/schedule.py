@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.diffusion.strides import whole_stride
 from pipeline.errors import UserError, nearest
 
 
@@ -124,12 +125,7 @@ def respaced(schedule: Schedule, steps: int) -> Schedule:
 def respaced_by_stride(schedule: Schedule, steps: int) -> Schedule:
     """A schedule of fewer steps, at a whole stride from the first; UserError where none gives that number."""
     check_steps(schedule, steps)
-    for stride in range(1, len(schedule) + 1):
-        if len(range(0, len(schedule), stride)) == steps:
-            return subset(schedule, np.arange(0, len(schedule), stride))
-    possible = sorted({len(range(0, len(schedule), stride)) for stride in range(1, len(schedule) + 1)})
-    close = min(possible, key=lambda number: abs(number - steps))
-    raise UserError(f"{steps} steps do not divide a schedule of {len(schedule)} by a whole stride; use {close}")
+    return subset(schedule, np.arange(0, len(schedule), whole_stride(len(schedule), steps)))
 
 
 def check_steps(schedule: Schedule, steps: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from pipeline.digests import file_digest
+from pipeline.metrics.autoencoding import LEAST_AUROC, LEAST_SIGNAL, Autoencoding
 from pipeline.metrics.generated import LARGEST_DEVIATION, LEAST_AGREEMENT, Quality
 
 Recipe = dict[str, Any]
@@ -19,7 +20,6 @@ def generator_card(
 
     record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
     """
-    learned = {"noise": "the noise", "velocity": "the velocity"}[recipe["predicts"]]
     lines = [
         f"# {name}",
         "",
@@ -27,8 +27,8 @@ def generator_card(
         "",
         "| | |",
         "|---|---|",
-        *network_rows("U-Net", recipe["unet"], network),
-        f"| predicts | {learned}{' and the variance' if recipe['variance_weight'] else ''} |",
+        *network_rows("U-Net of guided diffusion", recipe["unet"], network),
+        f"| predicts | the {recipe['predicts']}{' and the variance' if recipe['variance_weight'] else ''} |",
         *training_rows(name, recipe, record, weights),
         "",
         f"## Gate: {quality.samples:,} images, drawn in {quality.steps} steps (DDIM)",
@@ -64,7 +64,7 @@ def guide_card(
         "",
         "| | |",
         "|---|---|",
-        *network_rows("descending half of a U-Net", recipe["noisy_classifier"], network),
+        *network_rows("descending half of a U-Net of guided diffusion", recipe["noisy_classifier"], network),
         *training_rows(name, recipe, record, weights),
         "",
         f"## Accuracy on {rows:,} images of the split test",
@@ -76,6 +76,69 @@ def guide_card(
         *(f"| {part} | {value:.3f} |" for part, value in accuracy),
     ]
     return "\n".join(lines) + "\n"
+
+
+def autoencoder_card(
+    name: str, recipe: Recipe, figures: Autoencoding, record: dict[str, Any], weights: Path, network: nn.Module
+) -> str:
+    """Markdown: what a diffusion autoencoder is, how it was made, how well it restores images and what its codes tell.
+
+    record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
+    """
+    lines = [
+        f"# {name}",
+        "",
+        f"A diffusion autoencoder for images of {side(recipe)} pixels: a semantic code of what an image shows, and the"
+        " noise of its details (DiffAE; Preechakul et al. 2022).",
+        "",
+        "| | |",
+        "|---|---|",
+        *network_rows("diffusion autoencoder", recipe["autoencoder"], network),
+        f"| predicts | the {recipe['predicts']} |",
+        *training_rows(name, recipe, record, weights),
+        "",
+        f"## Gate: {len(figures.signal):,} images of the split test, encoded in {figures.steps} steps and decoded in"
+        f" {figures.steps} (DDIM)",
+        "",
+        autoencoder_verdict(figures),
+        "",
+        f"Peak signal-to-noise ratio of the restored images: {figures.signal.mean():.1f} dB in the mean,"
+        f" {figures.signal.min():.1f} dB the lowest.",
+        *probe_table(figures),
+        "",
+        f"`{name}.png` shows images of the split test, and below each what is restored of it.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def autoencoder_verdict(figures: Autoencoding) -> str:
+    """Whether the gate is passed, in words."""
+    asked = f"a mean of at least {LEAST_SIGNAL:g} dB"
+    if any(probed.demanded for probed in figures.concepts.values()):
+        asked += f", and an area of at least {LEAST_AUROC:g} of every concept with two values"
+    if not figures.failing:
+        return f"Passed: {asked}."
+    return f"Not passed: it is asked for {asked}; this does not hold of {', '.join(figures.failing)}."
+
+
+def probe_table(figures: Autoencoding) -> list[str]:
+    """How well a line tells each concept by the semantic code."""
+    if not figures.concepts:
+        return []
+    lines = [
+        "",
+        "Area under the ROC of linear probes of the semantic code (logistic regression), fitted to"
+        f" {figures.fitted:,} training images and asked of {figures.tested:,} of the split test; of more than two"
+        " values the mean of each against the rest:",
+        "",
+        "| concept | values | area | passes |",
+        "|---|---|---|---|",
+    ]
+    for name, probed in figures.concepts.items():
+        area = "one value only" if probed.auroc is None else f"{probed.auroc:.3f}"
+        passed = ("yes" if probed.passes else "no") if probed.demanded else "not asked"
+        lines.append(f"| {name} | {len(probed.values)} | {area} | {passed} |")
+    return lines
 
 
 def infill_card(
@@ -123,7 +186,7 @@ def side(recipe: Recipe) -> str:
 def network_rows(kind: str, shape: dict[str, Any], network: nn.Module) -> list[str]:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return [
-        f"| architecture | {kind} of guided diffusion {json.dumps(shape, sort_keys=True)} |",
+        f"| architecture | {kind} {json.dumps(shape, sort_keys=True)} |",
         f"| parameters | {parameters:,}, stored as float16 |",
     ]
 

@@ -26,7 +26,7 @@ from pipeline.study.evaluation import MEASURING, OWN_FEATURES, Evaluation
 from pipeline.study.mistakes import describe
 from pipeline.study.schema import study_schema
 from pipeline.study.sweeps import expand_sweeps
-from pipeline.study.training import GeneratorTraining, GuideTraining, InfillTraining, Recipe, Training, recipes
+from pipeline.study.training import DiffusionTraining, GeneratorTraining, InfillTraining, Recipe, Training, recipes
 
 DEFAULT = Path("config.yaml")
 STUDIES = Path("studies")
@@ -159,7 +159,7 @@ class Study(Section):
             known = [*self.generators, *shipped_generators()]
             if name not in known:
                 refuse_name(where, name, known)
-        trained = recipes(self.training, GeneratorTraining, GuideTraining)
+        trained = recipes(self.training, DiffusionTraining)
         for name, generator in self.generators.items():
             if generator.trained is not None and generator.trained not in trained:
                 refuse_name(f"generators.{name}.trained", generator.trained, trained)

@@ -31,6 +31,9 @@ from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
 from pipeline.study.datasets import Sampled
 from pipeline.study.evaluation import Evaluation, FaceEncoder, Inception, Lpips, Planted, SimSiam
 from pipeline.study.training import (
+    AutoencoderGate,
+    AutoencoderNetwork,
+    AutoencoderTraining,
     DiffusionTraining,
     Gate,
     GeneratorTraining,
@@ -301,6 +304,24 @@ generators:
         called="recipe of a guide",
     ),
     Chapter(
+        "training: autoencoder",
+        AutoencoderTraining,
+        "Training goes on where it was stopped, and shows images of the split `test` above what is restored of them in"
+        " `resources/generators/<name>.png` while it learns.",
+        """\
+training:
+  faces-dae:
+    dataset: {world: portraits, size: 64}
+    rows: 50000
+    autoencoder: {channels: 32, multipliers: [1, 2, 3, 4], encoder_multipliers: [1, 2, 3, 4, 4], blocks: 1}
+    steps: 6000
+    gate: {images: 64, steps: 50}
+generators:
+  faces-dae: {trained: faces-dae}
+""",
+        called="recipe of a diffusion autoencoder",
+    ),
+    Chapter(
         "training: vae",
         InfillTraining,
         "Masks are of the kinds that FIDO makes: boxes, strokes, regions of smooth noise, single pixels. Training goes"
@@ -343,7 +364,7 @@ training:
     Chapter(
         "Diffusion recipes",
         DiffusionTraining,
-        "The key of both kinds of diffusion recipes.",
+        "The key of all recipes on noised images.",
         """\
 training:
   mine:
@@ -372,6 +393,28 @@ training:
     rows: 20000
     unet: {channels: 32, multipliers: [1, 1, 2, 4], blocks: 1, attention: [8], head_channels: 32}
     gate: {samples: 500, readers: [concepts, concepts-b], features: portraits-features}
+""",
+    ),
+    Chapter(
+        "autoencoder",
+        AutoencoderNetwork,
+        example="""\
+training:
+  mine:
+    dataset: {folder: photos, size: 64}
+    autoencoder: {channels: 64, multipliers: [1, 2, 4, 8], encoder_multipliers: [1, 2, 4, 8, 8]}
+""",
+    ),
+    Chapter(
+        "gate of an autoencoder",
+        AutoencoderGate,
+        example="""\
+training:
+  mine:
+    dataset: {world: portraits, size: 64}
+    rows: 50000
+    autoencoder: {channels: 32, multipliers: [1, 2, 3, 4], encoder_multipliers: [1, 2, 3, 4, 4]}
+    gate: {images: 32, steps: 25}
 """,
     ),
     Chapter(

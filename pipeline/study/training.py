@@ -1,13 +1,15 @@
-"""The section `training`: recipes of classifiers, diffusion models, classifiers of noised images, and in-fillers."""
+"""The section `training`: recipes of classifiers, diffusion models and autoencoders, guides, and in-fillers."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from pipeline.diffusion.autoencoder_shape import ATTENTION, AutoencoderShape
 from pipeline.diffusion.entry import NoiseSchedule
+from pipeline.diffusion.strides import whole_stride
 from pipeline.errors import UserError
 from pipeline.infill.declared.vae import VaeShape
 from pipeline.section import Name, Section, Share, chosen_by_key
@@ -71,6 +73,26 @@ class UNetShape(Section):
         return Shape.from_options({**self.model_dump(), "size": size, "out_channels": out_channels})
 
 
+class AutoencoderNetwork(Section):
+    """The size of a diffusion autoencoder (Preechakul et al. 2022): its U-Net, and the encoder of what images show."""
+
+    channels: int = Field(ge=32, description="Channels of a level whose multiplier is 1.")
+    multipliers: list[float] = Field(
+        min_length=1, description="Channels of each level of the U-Net, as multiples; each has half the side."
+    )
+    encoder_multipliers: list[float] = Field(
+        min_length=1, description="Likewise of the encoder, which has one level more in the published networks."
+    )
+    blocks: int = Field(2, ge=1, description="Residual blocks of a level.")
+    attention: list[int] = Field([ATTENTION], description="Sides in pixels of the feature maps with attention.")
+    semantic: int = Field(512, ge=1, description="Length of the semantic code.")
+    dropout: Share = Field(0.1, description="Share of features left out in training.")
+
+    def shape(self, size: int, channels: int) -> AutoencoderShape:
+        """The shape of a network for images of that side. Raises UserError for one that cannot be."""
+        return AutoencoderShape.from_options({**self.model_dump(), "size": size, "in_channels": channels})
+
+
 class ImageTraining(Section):
     """What recipes of networks that make images, and of their guides, share; gives weights and a model card."""
 
@@ -97,13 +119,16 @@ class ImageTraining(Section):
 
 
 class DiffusionTraining(ImageTraining):
-    """What recipes of diffusion models and of their guides share."""
+    """What recipes of diffusion models, of their guides and of diffusion autoencoders share."""
+
+    kind: ClassVar[str]
+    """That of the Description of what it trains."""
 
     schedule: NoiseSchedule = Field(NoiseSchedule(), description="The noise that images get.")
 
     @property
-    def network(self) -> UNetShape:
-        return next(getattr(self, key) for key in ("unet", "noisy_classifier") if hasattr(self, key))
+    def network(self) -> UNetShape | AutoencoderNetwork:
+        return next(getattr(self, key) for key in ("unet", "noisy_classifier", "autoencoder") if hasattr(self, key))
 
     @model_validator(mode="after")
     def fit_the_images(self) -> DiffusionTraining:
@@ -130,6 +155,8 @@ class Gate(Section):
 class GeneratorTraining(DiffusionTraining):
     """How a diffusion model is trained: it learns to draw images like those of the dataset."""
 
+    kind = "unet"
+
     unet: UNetShape = Field(description="The network.")
     predicts: Literal["noise", "velocity"] = Field(
         "velocity", description="What the network predicts: the noise, as published, or the velocity."
@@ -143,9 +170,42 @@ class GeneratorTraining(DiffusionTraining):
 class GuideTraining(DiffusionTraining):
     """How a classifier of noised images is trained, whose gradient guides a diffusion model (classifier guidance)."""
 
+    kind = "noisy-classifier"
+
     noisy_classifier: UNetShape = Field(description="The network: the descending half of a U-Net.")
     task: str = Field(description="Task to learn.")
     tested: int = Field(2000, ge=1, description="Images of the split `test` for the figures of the model card.")
+
+
+class AutoencoderGate(Section):
+    """How a trained diffusion autoencoder is measured, for its model card."""
+
+    images: int = Field(128, ge=1, description="Images of the split `test` that are encoded and decoded again.")
+    steps: int = Field(50, ge=1, description="Steps of encoding, and as many of decoding.")
+    fitted: int = Field(
+        2000, ge=2, description="Training images whose codes a linear probe of each concept of a world is fitted to."
+    )
+    tested: int = Field(500, ge=2, description="Images of the split `test` whose concepts it tells.")
+
+
+class AutoencoderTraining(DiffusionTraining):
+    """How a diffusion autoencoder is trained: it learns to draw an image again from a code of what it shows."""
+
+    kind = "autoencoder"
+
+    autoencoder: AutoencoderNetwork = Field(description="The network.")
+    predicts: Literal["noise", "velocity"] = Field(
+        "velocity", description="What the network predicts: the noise, as published, or the velocity."
+    )
+    gate: AutoencoderGate = Field(AutoencoderGate(), description="How the result is measured.")
+
+    @model_validator(mode="after")
+    def be_measured_in_steps_that_can_be(self) -> AutoencoderTraining:
+        try:
+            whole_stride(self.schedule.steps, self.gate.steps)
+        except UserError as error:
+            raise PydanticCustomError("steps", "gate.steps: {reason}", {"reason": str(error)}) from None
+        return self
 
 
 class InfillTraining(ImageTraining):
@@ -175,12 +235,14 @@ RECIPES: dict[str, type[Section]] = {
     "architecture": Training,
     "unet": GeneratorTraining,
     "noisy_classifier": GuideTraining,
+    "autoencoder": AutoencoderTraining,
     "vae": InfillTraining,
 }
 Recipe = Annotated[
     Annotated[Training, Tag("architecture")]
     | Annotated[GeneratorTraining, Tag("unet")]
     | Annotated[GuideTraining, Tag("noisy_classifier")]
+    | Annotated[AutoencoderTraining, Tag("autoencoder")]
     | Annotated[InfillTraining, Tag("vae")],
     chosen_by_key(RECIPES, "a recipe"),
 ]

@@ -72,5 +72,4 @@ def described_by(recipe: DiffusionTraining) -> Description:
     guides = isinstance(recipe, GuideTraining)
     classes = classes_in(recipe.dataset, recipe.task) if guides else None
     shape = recipe.network.shape(recipe.dataset.size, len(classes) if classes else COLOURS)
-    kind = "noisy-classifier" if guides else "unet"
-    return Description(kind, shape, recipe.schedule.model_dump(), classes=classes)
+    return Description(recipe.kind, shape, recipe.schedule.model_dump(), classes=classes)

@@ -13,7 +13,7 @@ from pipeline.errors import UserError, nearest
 from pipeline.infill.entry import Filler
 from pipeline.metrics.networks import FILES
 from pipeline.study import SHIPPED, Study
-from pipeline.study.training import GeneratorTraining, GuideTraining, InfillTraining, recipes
+from pipeline.study.training import AutoencoderTraining, GeneratorTraining, GuideTraining, InfillTraining, recipes
 from pipeline.workflow.base import Job, Passes, Takes, forwards
 
 RESOURCES = Path("resources")
@@ -52,7 +52,7 @@ def trained_files(study: Study, *names: str) -> list[str]:
             raise UserError(f"the study {study.study} has no recipe '{name}' in its section training; {hint}")
     last = {
         **{name: trained_generator_file(name, "md") for name in recipes(study.training, GeneratorTraining)},
-        **{name: trained_generator_file(name) for name in recipes(study.training, GuideTraining)},
+        **{name: trained_generator_file(name) for name in recipes(study.training, GuideTraining, AutoencoderTraining)},
         **{name: trained_infill_file(name) for name in recipes(study.training, InfillTraining)},
     }
     return [last.get(name) or trained_file(name) for name in names or study.training]

@@ -450,7 +450,7 @@ STUDIES = [
     StudyMistake(
         "a recipe of no kind",
         GOOD + "training: {faces: {dataset: {world: shapes}, unnet: {channels: 32, multipliers: [1, 2]}}}\n",
-        "tiny.yaml: training.faces: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; did you mean 'unet' for 'unnet'?",
+        "tiny.yaml: training.faces: a recipe has exactly one of the keys architecture, unet, noisy_classifier, autoencoder, vae; did you mean 'unet' for 'unnet'?",
     ),
     StudyMistake(
         "a network of a width that cannot be",

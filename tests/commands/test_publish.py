@@ -7,12 +7,13 @@ import torch
 import yaml
 
 from pipeline.commands.publish import publish
+from pipeline.diffusion.autoencoder import DiffusionAutoencoder
 from pipeline.diffusion.file import load_model
 from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.train import Progress, Recipe
 from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
-from pipeline.stages import train_guide
+from pipeline.stages import train_autoencoder, train_guide
 from pipeline.stages.train_generator import describe
 from pipeline.study import load_study
 
@@ -36,6 +37,13 @@ STUDY = {
             "task": "digit",
             "schedule": {"steps": 25},
             "tested": 40,
+        },
+        "restores": {
+            "dataset": {"digits": "scikit-learn", "size": 8},
+            "rows": 32,
+            "autoencoder": {"channels": 32, "multipliers": [1], "encoder_multipliers": [1], "blocks": 1, "semantic": 4},
+            "schedule": {"steps": 25},
+            "gate": {"steps": 2},
         },
     },
 }
@@ -83,6 +91,21 @@ def test_a_guide_trained_elsewhere_gets_a_card_with_what_it_reads(study, tmp_pat
     assert torch.allclose(loaded.out[2].c_proj.bias, network.out[2].c_proj.bias, atol=1e-3)
 
 
+def test_an_autoencoder_trained_elsewhere_passes_through_its_gate(study, tmp_path):
+    recipe = load_study(study).training["restores"].model_dump(mode="json")
+    network = DiffusionAutoencoder(train_autoencoder.describe(recipe).shape)
+    torch.save(network.state_dict(), tmp_path / "elsewhere.pt")
+    folder = tmp_path / "generators"
+    publish("restores", tmp_path / "elsewhere.pt", study, folder, samples=3)
+    assert sorted(path.name for path in folder.iterdir()) == ["restores.md", "restores.png", "restores.safetensors"]
+    card = (folder / "restores.md").read_text(encoding="utf-8")
+    assert "split train, 32 images" in card and "Gate: 3 images" in card and "linear probes" not in card
+    loaded, described = load_model(folder / "restores.safetensors", "generator 'restores'")
+    assert (described.kind, described.predicts) == ("autoencoder", "velocity")
+    weight = "encoder.out.3.weight"
+    assert torch.allclose(loaded.state_dict()[weight], network.state_dict()[weight], atol=1e-3)
+
+
 def test_weights_of_another_recipe_are_refused_and_leave_nothing(study, tmp_path):
     torch.save({"out.2.bias": torch.zeros(6)}, tmp_path / "other.pt")
     with pytest.raises(UserError, match=r"generator 'draws': the weights in .*other\.pt do not fit the architecture"):
@@ -94,7 +117,11 @@ def test_weights_of_another_recipe_are_refused_and_leave_nothing(study, tmp_path
     ("name", "state", "sentence"),
     [
         ("draw", "a.pt", "has no recipe 'draw' in its section training; did you mean 'draws'?"),
-        ("reads", "a.pt", "reads is neither a diffusion model nor a guide; publish one of draws, guides."),
+        (
+            "reads",
+            "a.pt",
+            "reads is neither a diffusion model nor a guide nor a diffusion autoencoder; publish one of draws,",
+        ),
         ("draws", "gone.pt", "gone.pt does not exist; give the file of the weights with --state."),
     ],
 )

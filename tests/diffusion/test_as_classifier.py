@@ -91,7 +91,7 @@ def test_a_file_that_does_not_say_what_it_is_needs_a_preset(official):
 def test_a_diffusion_model_is_no_classifier(tmp_path):
     network: UNet = small_unet()
     save_model(network.state_dict(), tmp_path / "unet.safetensors", Description("unet", network.shape, LINEAR))
-    with pytest.raises(UserError, match=r"holds a unet; give the file of a noisy classifier"):
+    with pytest.raises(UserError, match=r"holds a diffusion model; give the file of a noisy classifier"):
         load_classifier("noisy", {"noisy_classifier": str(tmp_path / "unet.safetensors")})
     with pytest.raises(UserError, match=r"imagenet-256 is a unet; a classifier is imagenet-256-classifier"):
         load_classifier("noisy", {"noisy_classifier": str(tmp_path / "unet.safetensors"), "preset": "imagenet-256"})

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from pipeline.diffusion.autoencoder import DiffusionAutoencoder
+from pipeline.diffusion.autoencoder_shape import AutoencoderShape
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import load_model, save_model
+from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.errors import UserError
 from pipeline.unet_shape import Shape
@@ -53,6 +56,19 @@ def test_a_noisy_classifier_has_its_classes(tmp_path):
     )
     network, description = load_model(path, "network 'noisy'")
     assert isinstance(network, NoisyClassifier) and list(description.classes) == ["a", "b"]
+
+
+def test_an_autoencoder_in_a_file_gives_the_same_codes_and_says_how_it_walks(tmp_path):
+    shape = AutoencoderShape(16, 32, (1, 2), (1, 2), blocks=1, attention=(8,), semantic=24, dropout=0.0)
+    network, path = DiffusionAutoencoder(shape).eval(), tmp_path / "restores.safetensors"
+    described = Description("autoencoder", shape, {"name": "cosine", "steps": 100}, "velocity")
+    save_model(network.state_dict(), path, described, half=False)
+    loaded, told = load_model(path, "generator 'restores'")
+    assert told == described
+    images = torch.randn(2, 3, 16, 16)
+    assert torch.equal(loaded.encoder(images), network.encoder(images))
+    with pytest.raises(UserError, match="generator 'restores' is a diffusion autoencoder; name a diffusion model here"):
+        load_generator("restores", {"file": str(path)})
 
 
 def test_weights_of_another_width_are_refused_with_names(tmp_path):

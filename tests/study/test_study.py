@@ -27,6 +27,7 @@ COMPLETE = {
     "classifiers": "classifiers: {mine: {timm: resnet18}}",
 }
 RECIPE = "dataset: {world: shapes}, tasks: [colour], architecture: resnet18"
+AUTOENCODER = "autoencoder: {channels: 32, multipliers: [1, 1, 1], encoder_multipliers: [1]}"
 
 
 @pytest.fixture(autouse=True)
@@ -153,17 +154,29 @@ SENTENCES = [
     ("generators: {a: {file: b, predicts: noise}}", "generators.a: file says predicts itself; leave predicts out."),
     (
         "training: {net: {dataset: {world: shapes}, tasks: [a]}}",
-        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier, vae; write for"
-        " example architecture: resnet18.",
+        "training.net: a recipe has exactly one of the keys architecture, unet, noisy_classifier, autoencoder, vae;"
+        " write for example architecture: resnet18.",
     ),
     (
         "training: {net: {dataset: {world: shapes}, noisy_clasifier: {}}}",
-        "noisy_classifier, vae; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
+        "noisy_classifier, autoencoder, vae; did you mean 'noisy_classifier' for 'noisy_clasifier'?",
     ),
     ("training: {net: {dataset: {world: shapes}, unet: {channels: 32}}}", "net.unet: the key 'multipliers' is missing"),
     (
         "training: {net: {dataset: {world: shapes}, unet: {channels: 32, multipliers: [1.5]}}}",
         "training.net: channels 32 times multipliers [1.5] gives 48; every level needs a multiple of 32",
+    ),
+    (
+        "training: {net: {dataset: {world: shapes}, autoencoder: {channels: 32, multipliers: [1, 2]}}}",
+        "training.net.autoencoder: the key 'encoder_multipliers' is missing; write for example encoder_multi",
+    ),
+    (
+        "training: {net: {dataset: {world: shapes, size: 34}, " + AUTOENCODER + "}}",
+        "training.net: size is 34 with 3 levels; use a size that can be halved 2 times, such as 32.",
+    ),
+    (
+        "training: {net: {dataset: {world: shapes}, " + AUTOENCODER + ", gate: {steps: 60}}}",
+        "training.net: gate.steps: 60 steps do not divide a schedule of 1000 by a whole stride; use 59.",
     ),
     (
         "training: {net: {dataset: {folder: a, size: null}, unet: {channels: 32, multipliers: [1]}}}",

@@ -102,11 +102,14 @@ def test_generators_are_trained_that_the_study_names():
     )
     training = (
         f"training: {{makes: {{{shared}, unet: {network}}},"
-        f" guides: {{{shared}, noisy_classifier: {network}, task: look}}}}"
+        f" guides: {{{shared}, noisy_classifier: {network}, task: look}},"
+        f" restores: {{{shared}, autoencoder: {{channels: 32, multipliers: [1], encoder_multipliers: [1]}}}}}}"
     )
-    planned = works(f"generators: {{makes: {{trained: makes}}, guides: {{trained: guides}}}}\n{training}")
+    named = ", ".join(f"{name}: {{trained: {name}}}" for name in ("makes", "guides", "restores"))
+    planned = works(f"generators: {{{named}}}\n{training}")
     assert evaluations(planned["train_generator"]) == evaluations(planned["train_guide"]) == 5 * 8
-    assert not {"train_generator", "train_guide", "gate"} & works(training).keys()
+    assert evaluations(planned["train_autoencoder"]) == 5 * 8 + 128 * (50 + 50)  # and what its gate restores
+    assert not {"train_generator", "train_guide", "train_autoencoder", "gate"} & works(training).keys()
 
 
 def test_larger_images_and_finer_maps_take_more_bytes():

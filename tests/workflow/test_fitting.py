@@ -180,6 +180,10 @@ def test_generators_that_are_still_to_be_trained_are_known_by_their_recipes():
     assert complaint(GUIDED, smile, generators=swapped, training=recipes) == (
         "counterfactuals.it.generator: generator 'adm' is a classifier of noised images; name a diffusion model here."
     )
+    restores = {**RECIPE, "autoencoder": {**WIDTH, "encoder_multipliers": [1]}}
+    assert complaint(GUIDED, smile, generators=trained, training={**recipes, "walks": restores}) == (
+        "counterfactuals.it.generator: generator 'adm' is a diffusion autoencoder; name a diffusion model here."
+    )
     other = {**recipes, "guides": {**guides, "task": "look"}}
     assert "counterfactuals.it.guide: 'guide' tells " in complaint(GUIDED, generators=trained, training=other)
 

@@ -22,6 +22,9 @@ training:
     unet: {channels: 32, multipliers: [1, 2]}
     gate: {readers: [concepts, reads], features: concepts-b}
   guides: {dataset: {digits: scikit-learn, size: 16}, noisy_classifier: {channels: 32, multipliers: [1]}, task: digit}
+  restores:
+    dataset: {digits: scikit-learn, size: 16}
+    autoencoder: {channels: 32, multipliers: [1], encoder_multipliers: [1, 1]}
   fills: {dataset: {digits: scikit-learn, size: 16}, vae: {channels: 4}}
 """
 
@@ -38,6 +41,7 @@ def test_each_recipe_is_followed_by_the_stage_of_its_kind(plan):
         "train_generator": ["draws"],
         "gate": ["draws"],
         "train_guide": ["guides"],
+        "train_autoencoder": ["restores"],
         "train_infill": ["fills"],
     }
 
@@ -47,6 +51,7 @@ def test_training_ends_with_what_is_measured_of_a_diffusion_model(plan):
         "resources/classifiers/reads.safetensors",
         "resources/generators/draws.md",
         "resources/generators/guides.safetensors",
+        "resources/generators/restores.safetensors",
         "resources/infills/fills.safetensors",
     ]
     assert trained_files(plan.study, "draws") == ["resources/generators/draws.md"]
