@@ -11,8 +11,11 @@ from pipeline.workflow.plan import Plan
 from pipeline.workflow.trained import trained_files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.diffusion.description import Description
     from pipeline.stages.resumable import State
+    from pipeline.stages.training_data import TrainingData
 
 
 def publish(
@@ -68,8 +71,7 @@ def publish_guide(plan: Plan, name: str, state: Path, weights: Path, samples: in
     recipe = json.loads(plan.options("train_guide", name))
     tested = train_guide.labelled(recipe, "test", recipe["tested"])
     held = fitting(name, state, train_guide.describe(recipe, tested.heads[recipe["task"]]))
-    images = recipe["rows"] or len(train_guide.labelled(recipe, "train", None).images)
-    told = {**told, "images": images}
+    told = {**told, "images": images_seen(recipe, train_guide.labelled)}
     train_guide.write_guide(name, recipe, held, tested, told, weights, weights.with_suffix(".md"))
 
 
@@ -82,16 +84,17 @@ def publish_autoencoder(
     held = fitting(name, state, train_autoencoder.describe(chosen["recipe"]))
     if samples is not None:
         chosen["gate"]["images"] = samples
-    told = {**told, "images": images_seen(chosen["recipe"])}
+    told = {**told, "images": images_seen(chosen["recipe"], train_autoencoder.with_concepts)}
     beside = weights.with_suffix(".png"), weights.with_suffix(".md")
     train_autoencoder.write_autoencoder(name, chosen, held, told, weights, *beside)
 
 
-def images_seen(recipe: dict[str, Any]) -> int:
-    """How many images a recipe trains on; a world has as many as it asks for, and drawing them takes minutes."""
-    from pipeline.stages.train_generator import without_labels
+def images_seen(recipe: dict[str, Any], read: "Callable[..., TrainingData]") -> int:
+    """How many images a recipe trains on; a world has as many as it asks for, and drawing them takes minutes.
 
-    return recipe["rows"] if "world" in recipe["dataset"] else len(without_labels(recipe).images)
+    read: images of (recipe, split, number), as the training reads them.
+    """
+    return recipe["rows"] if "world" in recipe["dataset"] else len(read(recipe, "train", recipe["rows"]).images)
 
 
 PUBLISHING = {

@@ -33,6 +33,7 @@ STUDY = {
         },
         "guides": {
             "dataset": {"digits": "scikit-learn", "size": 8},
+            "rows": 5000,
             "noisy_classifier": SHAPE,
             "task": "digit",
             "schedule": {"steps": 25},
@@ -85,6 +86,7 @@ def test_a_guide_trained_elsewhere_gets_a_card_with_what_it_reads(study, tmp_pat
     publish("guides", tmp_path / "elsewhere.pt", study, folder, seconds=60.0, device="a card")
     assert sorted(path.name for path in folder.iterdir()) == ["guides.md", "guides.safetensors"]
     card = (folder / "guides.md").read_text(encoding="utf-8")
+    assert "split train" in card and "5,000 images" not in card, "there are fewer digits than that"
     assert "Accuracy on 40 images" in card and "| time, device | 60 s of training, a card |" in card
     loaded, described = load_model(folder / "guides.safetensors", "generator 'guides'")
     assert list(described.classes) == list("0123456789")
