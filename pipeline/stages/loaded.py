@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
+from pipeline.diffusion.autoencoder import Autoencoder
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.roles import check_same_size, check_unconditional
@@ -40,6 +41,15 @@ class Networks:
                 self.account.place(denoiser.network)
             check_unconditional(f"generator '{name}'", denoiser.network.shape)
             self.loaded[name] = denoiser
+        return self.loaded[name]
+
+    def autoencoder(self, name: str) -> Autoencoder:
+        """The diffusion autoencoder of that name."""
+        if name not in self.loaded:
+            with self.account.clock("load"):
+                autoencoder = load_generator(name, self.options["generators"][name], "autoencoder")
+                self.account.place(autoencoder.network)
+                self.loaded[name] = autoencoder
         return self.loaded[name]
 
     def guide(self, name: str, denoiser: Denoiser) -> NoisyClassifier:

@@ -114,6 +114,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "codes": (
         *IMAGE_ROW,
         required("autoencoder", TEXT),
+        required("encode_steps", CLASS),
+        required("decode_steps", CLASS),  # of what is restored
+        optional("content", TEXT),  # of the image that was encoded
+        optional("image", IMAGE),  # the image itself, where it is none of the study
+        optional("attributes", LABELS),
         computed("semantic", VECTOR),
         computed("noise", ARRAY),
         computed("shape", SHAPE),
@@ -134,22 +139,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         computed("flipped", BOOLEAN),
         computed("network_evaluations", NUMBER),
     ),
-    "probes": (
-        *METHOD_ROW,  # image_id: the source image that the codes were perturbed around
-        required("autoencoder", TEXT),
-        required("index", CLASS),
-        computed("offset", VECTOR),
-        computed("logits", VECTOR),
-        computed("distance", REAL),
-        computed("network_evaluations", NUMBER),
-    ),
     "directions": (
         *DATASET_ROW,
-        required("kind", TEXT, ("g", "h")),
-        required("rank", CLASS),
-        required("target", CLASS),
         required("autoencoder", TEXT),
-        required("source_image_id", TEXT),
+        required("target", CLASS),
+        required("origin", CLASS),  # the class that images of the target are led to, the other way
+        required("source_image_id", TEXT),  # around which it was searched
+        computed("kind", TEXT),
+        computed("rank", CLASS),
         computed("vector", VECTOR),
         optional("eigenvalue", PRECISE),  # h only
         computed("unit", REAL),  # length of strength 1 in the space of codes
@@ -333,5 +330,8 @@ KEPT: dict[str, pyarrow.Schema] = {
     "predict": _kept("predictions", "logits"),
     "saliency": _kept("saliency", "map", "shape", "objective_value", "steps", "network_evaluations"),
     "counterfactuals": _kept("counterfactuals", "image", "content", "logits", "network_evaluations"),
+    "encode": _kept("codes", "semantic", "noise", "shape", "reconstruction_error", "network_evaluations"),
+    "directions": pyarrow.schema([("offset", VECTOR), ("logits", VECTOR), ("distance", REAL)]),
+    "transfer": _kept("counterfactuals", "image", "content", "strength", "logits", "network_evaluations"),
 }
 """What the row store keeps of the rows of a stage."""

@@ -16,7 +16,7 @@ def options(job: Job) -> dict:
 def has_what_it_compares(job: Job) -> bool:
     """The truth, and explanations."""
     plan = job.plan
-    return plan.has_truth and any(any(plan.jobs(stage)) for stage in ("saliency", "counterfactuals"))
+    return plan.has_truth and any(plan.writing(table) for table in ("saliency", "counterfactuals"))
 
 
 def takes(job: Job) -> Takes:

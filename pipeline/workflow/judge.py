@@ -6,7 +6,7 @@ BATCHES = 1600  # images that take as much memory as what a network has in hand
 def judges(job: Job) -> list[str]:
     """The networks that may judge counterfactuals of others; which they do judge, their tasks tell."""
     study = job.study
-    made_of = [name for name in study.classifiers if any(job.plan.jobs("counterfactuals", classifier=name))]
+    made_of = [name for name in study.classifiers if job.plan.writing("counterfactuals", classifier=name)]
     named = dict.fromkeys([*study.classifiers, *study.oracles, *study.readers])
     return [name for name in named if any(name != other for other in made_of)]
 

@@ -71,7 +71,8 @@ class Plan:
         self.networks: dict[str, Network] = {**study.classifiers, **study.judges}
         self.generators: dict[str, Generator] = study.makers
         self.fillers: dict[str, Filler] = study.fillers
-        made = any(method.explains(name) for method in study.counterfactuals.values() for name in study.classifiers)
+        making = [*study.counterfactuals.values(), *study.directions.values()]
+        made = any(method.explains(name) for method in making for name in study.classifiers)
         self._jobs: dict[tuple, Job] = {}  # each is made once: what it takes is asked for many times
         self.measuring: dict[str, dict[str, Any]] = measuring_entries(study) if made else {}
 

@@ -33,7 +33,8 @@ def controls(job: Job) -> int:
         pairs = min(job.explained, method.rows or job.explained) * targets_of_image(name, method)
         key = str(pairs_of(name, method))
         asked[key] = max(asked.get(key, 0), pairs)
-    return 2 * sum(asked.values())
+    led = sum(each.takes.rows for each in job.plan.jobs("transfer", classifier=job.classifier))
+    return 2 * (sum(asked.values()) + led)
 
 
 def takes(job: Job) -> Takes:
@@ -55,7 +56,7 @@ STAGE = Stage(
     reads=("identities", "images", "interventions", "predictions", "counterfactuals"),
     writes="scores",
     each=("classifier",),
-    when=lambda job: any(job.plan.jobs("counterfactuals", classifier=job.classifier)),
+    when=lambda job: bool(job.plan.writing("counterfactuals", classifier=job.classifier)),
     networks=lambda job: [job.classifier, *job.plan.measuring],
     options=options,
     fails=False,

@@ -1,0 +1,28 @@
+from pipeline.workflow import encode, sample
+from pipeline.workflow.base import Job, Stage, Takes
+
+
+def options(job: Job) -> dict:
+    """A direction is found on images that are no others' than its own: those of the split `search`."""
+    dataset = job.study.dataset.model_dump(mode="json")
+    return {**encode.options(job), "dataset": dataset}
+
+
+def takes(job: Job) -> Takes:
+    return encode.encoding(job, max(method.images for method in job.methods.values()))
+
+
+STAGE = Stage(
+    says="Encode images of the split search, around which directions are looked for.",
+    reads=("identities",),
+    writes="codes",
+    when=lambda job: bool(job.methods),
+    together=("split",),
+    networks=encode.autoencoders,
+    methods=lambda study: study.directions,
+    options=options,
+    modules=sample.modules,
+    given=lambda job: {"files": sample.sizes_of_files(job)},
+    keeps="encode",
+    takes=takes,
+)
