@@ -1,7 +1,7 @@
 """Find, for a classifier, the direction of codes that flips it, by every method of the study."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -160,10 +160,9 @@ class Searching:
         """The direction as it is written."""
         about = {"method": self.name, "autoencoder": self.method.autoencoder}
         try:
-            found, unit, rate, looked_at = self.best()
+            found, unit, rate, decodes = self.best()
         except NoDirection as error:
             return {**about, **self.pair(), "status": "failed", "reason": str(error)}
-        decodes = looked_at
         return {
             **about,
             **self.pair(),
@@ -180,12 +179,13 @@ class Searching:
         }
 
     def pair(self) -> Row:
+        """What is known of a direction before it is found."""
         return {"target": self.target, "origin": self.origin, "source_image_id": self.encoded.image_ids[self.source]}
 
     def best(self) -> tuple[Direction, float, float, int]:
         """The direction that flips most of the images for calibration; its unit, that share, and all decodes.
 
-        Of equal ones the one that comes first. Raises UserError where there is no direction.
+        Of equal ones the one that comes first. Raises NoDirection where there is none.
         """
         semantic, decodes = self.encoded.codes.semantic, 0
 
@@ -202,7 +202,7 @@ class Searching:
 
         candidates = self.method.function()(around, noise=noise, **self.method.keywords())
         units = [unit_along(semantic, direction.vector) for direction in candidates]
-        rates = [self.flips(direction, unit) for direction, unit in zip(candidates, units, strict=True)]
+        rates = self.flip_rates([each.vector * unit for each, unit in zip(candidates, units, strict=True)])
         best = max(range(len(candidates)), key=lambda place: rates[place])
         calibrated = len(self.calibration) * (1 + len(candidates) * self.method.marks)
         return candidates[best], units[best], rates[best], decodes + calibrated
@@ -222,22 +222,24 @@ class Searching:
         kept = self.keep("probes", [{**row, "move": move} for row, move in zip(rows, offsets, strict=True)], image)
         return Probes(*(torch.tensor([row[column] for row in kept]) for column in ("offset", "logits", "distance")))
 
-    def flips(self, direction: Direction, unit: float) -> float:
-        """The share of the images for calibration that the direction flips at one of the marks."""
-        encoded, marks = self.encoded, self.method.marks
-        vector = digest(direction.vector.tolist())
-        rows = []
+    def flip_rates(self, moves: Sequence[Tensor]) -> list[float]:
+        """The shares of the images for calibration that moves (L,) of strength 1 flip at one of the marks."""
+        rows = [row for move in moves for row in self.marked(move)]
+        kept = self.keep("calibration", rows, None)
+        decided = torch.tensor([found["logits"] for found in kept]).argmax(1)
+        wanted = torch.tensor([self.led_to(row["row"]) for row in rows])
+        by_image = (decided == wanted).unflatten(0, (len(moves), -1, self.method.marks + 1))
+        return by_image.any(2).float().mean(1).tolist()
+
+    def marked(self, move: Tensor) -> Iterator[Row]:
+        """What is looked at along a move: each image for calibration where it is, and at each mark."""
+        encoded, marks, longest = self.encoded, self.method.marks, self.method.longest
         for row in self.calibration:
             towards = -1 if int(self.logits[row].argmax()) == self.target else 1
             for mark in range(marks + 1):
-                move = direction.vector * (towards * unit * self.method.longest * mark / marks)
-                led = [vector, self.method.longest, marks] if mark else []  # its place of departure is that of all
-                key = Key(encoded.image_ids[row], digest([encoded.contents[row], *led]), str(towards), mark)
-                rows.append({"key": key, "row": row, "move": move})
-        kept = self.keep("calibration", rows, None)
-        decided = torch.tensor([found["logits"] for found in kept]).argmax(1).unflatten(0, (-1, marks + 1))
-        wanted = torch.tensor([self.led_to(row) for row in self.calibration])
-        return float((decided == wanted[:, None]).any(1).float().mean())
+                led = [move.tolist(), longest, marks, towards] if mark else []  # where it is, it is for all
+                key = Key(encoded.image_ids[row], digest([encoded.contents[row], *led]), "", mark)
+                yield {"key": key, "row": row, "move": move * (towards * longest * mark / marks)}
 
     def led_to(self, row: int) -> int:
         """The class that an image is led to."""

@@ -12,7 +12,7 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.device import in_batches
 from pipeline.diffusion.autoencoder import Codes
-from pipeline.explain.transfer import Way
+from pipeline.explain.transfer import Way, moves_along
 from pipeline.explain.transfer import transfer as follow
 from pipeline.fingerprint import digest
 from pipeline.images import content, from_tensor, image_struct, to_tensor
@@ -28,7 +28,7 @@ from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
 from pipeline.tables import KEPT, TableWriter, read_table, unpack
 
-BATCH = 16
+BATCH = 12  # 24 images are two of them
 NO_CODE = {"status": "failed", "reason": "the image was not encoded, as one before it could not be judged"}
 
 Row = dict[str, Any]
@@ -36,12 +36,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Led:
-    """A direction as it was found, or why there is none. row_id: of its row. vector: (L,) of length `unit`."""
+    """A direction as it was found, or why there is none. row_id: of its row. vector: (L,) of length 1."""
 
     row_id: str
     target: int
     origin: int
     vector: torch.Tensor | None
+    unit: float | None
     reason: str | None
 
     def target_of(self, explained: int) -> int:
@@ -93,10 +94,10 @@ def transfer(
                         f"transfer {classifier} {name}",
                         RowStore(store, "transfer", "way", method.deciding_transfer(network, part), KEPT["transfer"]),
                         wanted,
-                        partial(key_of, digest(led.vector.tolist())),
+                        partial(key_of, digest([led.vector.tolist(), led.unit])),
                         partial(lead, method, led, networks, judged),
                         account,
-                        stored_at_once=BATCH,
+                        stored_at_once=2 * BATCH,
                         batch_size=BATCH,
                     ).to_pylist()
                 with account.clock("tables"):
@@ -109,8 +110,8 @@ def read_directions(directions: Sequence[Path]) -> dict[str, Led]:
     """The directions of a classifier by method."""
     found = {}
     for row in read_table(directions, "directions").to_pylist():
-        vector = None if row["status"] != "ok" else torch.tensor(row["vector"]) * row["unit"]
-        found[row["method"]] = Led(row["row_id"], row["target"], row["origin"], vector, row["reason"])
+        vector = None if row["status"] != "ok" else torch.tensor(row["vector"])
+        found[row["method"]] = Led(row["row_id"], row["target"], row["origin"], vector, row["unit"], row["reason"])
     return found
 
 
@@ -125,7 +126,7 @@ def with_codes(rows: Sequence[Row], codes: Path, method: DirectionMethod) -> lis
 
 
 def key_of(vector: str, row: Row) -> Key:
-    """vector: the digest of the direction, in the length of its unit."""
+    """vector: the digest of the direction and its unit."""
     return Key(row["image_id"], digest([row["content"], vector]), str(row["target"]))
 
 
@@ -144,7 +145,7 @@ def lead(
         torch.stack([torch.from_numpy(each.copy()).float() for each in noise]),
     )
     targets = torch.tensor([batch.rows[place]["target"] for place in whole])
-    towards = torch.where(targets == led.target, 1.0, -1.0)
+    moves = moves_along(led.vector, led.unit, torch.where(targets == led.target, 1, -1))
     decode = decoder(networks.autoencoder(method.autoencoder), method.decode_steps, networks.account.passed)
     batch.expect(method.transferring() * (1 + method.decode_steps))
     way = Way(**{key: getattr(method, key) for key in WAY})
@@ -154,7 +155,7 @@ def lead(
             judged,
             told,
             targets,
-            towards[:, None] * led.vector,
+            moves,
             way,
             batch_size=batch.size,
             device=batch.device,

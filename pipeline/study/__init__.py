@@ -131,12 +131,13 @@ class Study(Section):
                 "explained_class: the images have no labels (dataset.labels is none); set it to predicted.",
             )
         refuse_twice("directions", self.directions, "counterfactuals", self.counterfactuals)
-        for name in {UNCHANGED, NEAREST_REAL} & {*self.counterfactuals, *self.directions}:
-            raise PydanticCustomError(
-                "control",
-                "{name}: a control that is scored beside every method is called so; rename the method.",
-                {"name": name},
-            )
+        for section, entries in (("counterfactuals", self.counterfactuals), ("directions", self.directions)):
+            for name in {UNCHANGED, NEAREST_REAL} & set(entries):
+                raise PydanticCustomError(
+                    "control",
+                    "{section}.{name}: a control that is scored beside every method is called so; rename the method.",
+                    {"section": section, "name": name},
+                )
         for where, name in self.maps_named().items():
             if name not in self.saliency:
                 refuse_name(where, name, self.saliency)

@@ -24,7 +24,7 @@ from pipeline.infill.declared import heuristics
 from pipeline.infill.declared.vae import VaeShape
 from pipeline.infill.entry import Filler
 from pipeline.methods import methods
-from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
+from pipeline.methods.base import ChosenTargets, CounterfactualMethod, DirectionMethod, Method
 from pipeline.methods.diffusion import Cone, Region
 from pipeline.section import Section
 from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
@@ -500,6 +500,23 @@ counterfactuals:
 """,
     ),
     *chapters_of("counterfactuals"),
+    Chapter(
+        "directions",
+        DirectionMethod,
+        "`directions` maps names to methods; `method` says which, and decides the other keys. A direction is found on"
+        " images of the split `search` and followed for every image that is explained, to the smallest step at which"
+        " the classifier decides otherwise; what that leads to is a counterfactual, and is scored as one."
+        " The default steps are those published, for images of 128 to 256 pixels.",
+        """\
+explained_rows: 24
+directions:
+  gcd-g: {method: gcd, kind: g, autoencoder: portraits-dae, encode_steps: 20, decode_steps: 10}
+  gcd-h: {method: gcd, kind: h, autoencoder: portraits-dae, encode_steps: 20, decode_steps: 10}
+  random: {method: random-direction, autoencoder: portraits-dae, encode_steps: 20, decode_steps: 10}
+""",
+        called="direction",
+    ),
+    *chapters_of("directions"),
     Chapter(
         "evaluation",
         Evaluation,

@@ -22,10 +22,8 @@ def encodings(methods: Iterable[DirectionMethod]) -> list[dict]:
 
 
 def options(job: Job) -> dict:
-    study = job.study
     return {
-        "study": study.study,
-        "seed": study.seed,
+        "study": job.study.study,
         "generators": job.plan.entries(job.networks, "generators"),
         "methods": {name: method.options() for name, method in job.methods.items()},
     }

@@ -1,11 +1,13 @@
 from pipeline.workflow import encode, sample
 from pipeline.workflow.base import Job, Stage, Takes
 
+CHOOSING = {"rows", "split", "per_class", "correct"}
+
 
 def options(job: Job) -> dict:
-    """A direction is found on images that are no others' than its own: those of the split `search`."""
-    dataset = job.study.dataset.model_dump(mode="json")
-    return {**encode.options(job), "dataset": dataset}
+    """The dataset but for what chooses the images of the study: directions are found on others, of another split."""
+    dataset = job.study.dataset.model_dump(mode="json", exclude=CHOOSING)
+    return {**encode.options(job), "seed": job.study.seed, "dataset": dataset}
 
 
 def takes(job: Job) -> Takes:

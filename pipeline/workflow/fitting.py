@@ -47,8 +47,8 @@ def check_direction(plan: Plan, where: str, method: DirectionMethod) -> None:
     """Whether the autoencoder is one and can be walked in so many steps, and whether there is such a class."""
     if plan.study.dataset.split == SEARCHED:
         raise UserError(
-            f"{where}: directions are found on the split {SEARCHED}, which dataset.split has too, and would be scored on"
-            " the images that they were found on; set dataset.split to test."
+            f"{where}: directions are found on the split {SEARCHED}, and dataset.split is {SEARCHED} too, so that they"
+            " would be scored on the images that they were found on; set it to test."
         )
     if described := description_of(plan, method.autoencoder):
         check_kind(f"{where}.autoencoder: generator '{method.autoencoder}'", described.kind, "autoencoder")

@@ -21,20 +21,24 @@ from pipeline.methods import load_explainer, methods, parse_method
 from pipeline.noise import Noise
 from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
-from tests.explain.declared import COUNTERFACTUALS, SALIENCY, made
+from tests.explain.declared import COUNTERFACTUALS, DIRECTIONS, SALIENCY, made
 from tests.explain.planted import conv_classifier, random_images
 
 ROOT = Path(__file__).resolve().parents[2]
 MAPS = ("classifier", "images", "targets", "noise", "infill", "batch_size", "progress")
 IMAGES = ("classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress")
-TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES}
+TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES, "directions": ("around", "noise")}
 LOADED = {"helper", "guide", "region"}  # of what a study names
 FROM_CODE = {"perceptual", "perceptual_weight"}  # a function, which no study can write
-ALL = [("saliency", name) for name in SALIENCY] + [("counterfactuals", name) for name in COUNTERFACTUALS]
+ALL = [
+    (family, name)
+    for family, names in (("saliency", SALIENCY), ("counterfactuals", COUNTERFACTUALS), ("directions", DIRECTIONS))
+    for name in names
+]
 
 
 def test_names_are_in_their_order_and_each_is_of_one_method():
-    assert sorted(SALIENCY) == SALIENCY and sorted(COUNTERFACTUALS) == COUNTERFACTUALS
+    assert all(sorted(names) == names for names in (SALIENCY, COUNTERFACTUALS, DIRECTIONS))
     assert {"fido", "bbmp", "random"} < set(SALIENCY) and {"dvce", "vaeth", "pgd"} < set(COUNTERFACTUALS)
     declared = [each.__name__ for family in TAKEN for each in methods(family).values()]
     written = [path.read_text(encoding="utf-8") for path in (ROOT / "pipeline" / "methods").glob("*.py")]
@@ -44,8 +48,9 @@ def test_names_are_in_their_order_and_each_is_of_one_method():
 @pytest.mark.parametrize(("family", "name"), ALL)
 def test_every_method_is_found_and_takes_what_the_family_takes(family, name):
     parameters = inspect.signature(load_explainer(name, family)).parameters
-    assert set(parameters) >= set(TAKEN[family]) and list(parameters)[:3] == ["classifier", "images", "targets"]
-    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[3:])
+    first = TAKEN[family][:3] if family != "directions" else TAKEN[family][:1]
+    assert set(parameters) >= set(TAKEN[family]) and tuple(parameters)[: len(first)] == first
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[len(first) :])
 
 
 @pytest.mark.parametrize(("family", "name"), ALL)
@@ -74,7 +79,7 @@ def test_no_declaration_is_code_that_decides_what_is_computed(monkeypatch):
     monkeypatch.chdir(ROOT)
     plan = Plan(load_study("portraits"))
     declared = {each.__module__ for family in TAKEN for each in methods(family).values()}
-    for stage in ("predict", "saliency", "counterfactuals", "score_saliency"):
+    for stage in ("predict", "saliency", "counterfactuals", "directions", "score_saliency"):
         assert not declared & module_digests(plan.modules(stage)).keys()
 
 

@@ -189,6 +189,25 @@ def write_generator(path: Path, seed: int = 0) -> None:
     save_model(network.state_dict(), path, Description("unet", network.shape, {"name": "linear", "steps": 1000}))
 
 
+def write_autoencoder(path: Path, seed: int = 0) -> None:
+    """A diffusion autoencoder of 16 pixels and one level in a file, the same each time, whose codes move images."""
+    import torch
+
+    from pipeline.diffusion.autoencoder import DiffusionAutoencoder
+    from pipeline.diffusion.autoencoder_shape import AutoencoderShape
+    from pipeline.diffusion.description import Description
+    from pipeline.diffusion.file import save_model
+
+    shape = AutoencoderShape(16, 32, (1,), (1,), blocks=1, attention=(), semantic=8, dropout=0.0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DiffusionAutoencoder(shape)
+        for name, parameter in network.named_parameters():
+            if "cond_emb_layers" in name or not parameter.any():
+                torch.nn.init.normal_(parameter, 0, 0.3)
+    save_model(network.state_dict(), path, Description("autoencoder", shape, {"name": "linear", "steps": 1000}))
+
+
 @pytest.fixture(scope="session")
 def new_workflow(tmp_path_factory, preloaded) -> Callable[[str], Workflow]:
     """Makes a fresh copy of the workflow that several tests can share; takes a word for the name of its folder."""

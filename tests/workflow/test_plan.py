@@ -111,14 +111,15 @@ def test_training_follows_its_own_recipe_alone():
 
 EXPLAINED, JUDGED = {"saliency", "counterfactuals"}, {"judge", "score_counterfactuals"}
 ACCUSED = {"accuse", "score_accusations"}
+DIRECTED = {"encode_search", "directions", "transfer"}
 AFFECTED = [
     ("report: {title: Another}", {"report"}),
     ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_accusations", "metrics"}),
     ("shard_rows: 2", {"sample"}),
-    ("dataset: {world: portraits, size: 64, rows: 11}", {"sample"}),
-    ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene"}),
-    ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict"}),
-    ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, "score_saliency", "metrics"}),
+    ("dataset: {world: portraits, size: 64, rows: 11}", {"sample", "encode_search"}),  # without the prior
+    ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene", "encode_search"}),
+    ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict", "encode_search"}),
+    ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, *DIRECTED, "score_saliency", "metrics"}),
     ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "metrics", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
@@ -131,10 +132,10 @@ def test_a_section_changes_the_options_of_the_stages_that_read_it(changes, stage
 
 
 EDITED = [
-    ("worlds/portraits.py", "", {"sample", "intervene", "predict"}),
+    ("worlds/portraits.py", "", {"sample", "intervene", "predict", "encode_search"}),
     ("worlds/shapes.py", "", set()),
     ("datasets/folder.py", "", set()),
-    ("datasets/folder.py", "dataset: {folder: photos}", {"sample"}),
+    ("datasets/folder.py", "dataset: {folder: photos}", {"sample", "encode_search"}),
     ("metrics/statistics.py", "", {"score_counterfactuals", "score_accusations", "metrics", "report"}),
     ("report/charts.py", "", {"report"}),
     ("stages/intervene.py", "", {"intervene"}),
