@@ -273,6 +273,24 @@ METRICS = {
         "The unbiased kernel estimate (KID of Binkowski et al. 2018, over all pairs), with the jackknife's interval.",
         paper="from their own images",
     ),
+    "causal_share": Metric(
+        *("counterfactuals", "truth", "share", "higher", "0 to 1"),
+        "causal",
+        "the share of flips, which are valid counterfactuals of images decided otherwise, that change a concept whose"
+        " change alone flips the decision",
+        "To any other class. With the next two it makes 1: each flip is one of the three.",
+    ),
+    "trivial_share": Metric(
+        *("counterfactuals", "truth", "share", "lower", "0 to 1"),
+        "trivial",
+        "the share of flips that change no concept, as adversarial examples do",
+    ),
+    "collateral_share": Metric(
+        *("counterfactuals", "truth", "share", "lower", "0 to 1"),
+        "collateral",
+        "the share of flips that change concepts, but none whose change alone flips the decision",
+        "Also where no concept does so alone.",
+    ),
     "changes_cause": Metric(
         *("counterfactuals", "truth", "share", "higher", "0 to 1"),
         "change what flips",

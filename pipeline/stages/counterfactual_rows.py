@@ -82,19 +82,13 @@ class Evidence:
         """The logits (N, K) of a reader about one of its concepts."""
         return stacked(self.answers.get((reader, concept), {}), rows, len(self.tasks[reader][concept]))
 
-    def flips(self, image_id: str, target: int) -> dict[str, bool] | None:
-        """Whether changing each concept alone makes the classifier decide for the target; None where that is unknown.
-
-        Nothing makes it do so where it decides for the target already.
-        """
+    def led_to(self, image_id: str) -> dict[str, set[int]] | None:
+        """The other classes that changing each concept alone makes the classifier decide for; None where unknown."""
         concepts = self.changes.get(image_id)
         if not concepts or any(row not in self.own for rows in concepts.values() for row in rows):
             return None
-        there = int(self.own[image_id].argmax()) == target
-        return {
-            concept: not there and any(int(self.own[row].argmax()) == target for row in rows)
-            for concept, rows in concepts.items()
-        }
+        before = int(self.own[image_id].argmax())
+        return {concept: {int(self.own[row].argmax()) for row in rows} - {before} for concept, rows in concepts.items()}
 
 
 def stacked(answers: Logits, rows: Iterable[str], classes: int) -> np.ndarray:

@@ -172,6 +172,18 @@ def test_valid_counterfactuals_that_change_a_cause_are_told_from_those_that_chan
     assert {row["value"] for row in beside} == {0.0}
 
 
+def test_every_flip_is_causal_trivial_or_collateral_also_of_controls(scored):
+    shares = ("causal_share", "trivial_share", "collateral_share")
+    kinds = [[row for row in scored.of(metric) if row["status"] == "ok"] for metric in shares]
+    flips = [row for row in scored.of("target_accuracy") if row["value"] == 1]
+    assert {row["method"] for row in flips} > {"nearest-real"}
+    for rows in zip(flips, *kinds, strict=True):
+        assert len({row["source_row_id"] for row in rows}) == len({row["method"] for row in rows}) == 1
+        assert sum(row["value"] for row in rows[1:]) == 1
+        if rows[0]["method"] in METHODS:
+            assert rows[1]["value"] == 1  # it draws one concept anew, and that flips
+
+
 def test_each_concept_is_a_cause_or_not_of_each_valid_counterfactual(scored):
     for method in METHODS:
         by_image = {}
