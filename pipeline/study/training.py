@@ -152,8 +152,8 @@ class Gate(Section):
     )
 
 
-class GeneratorTraining(DiffusionTraining):
-    """How a diffusion model is trained: it learns to draw images like those of the dataset."""
+class GeneratorRecipe(DiffusionTraining):
+    """What decides the weights of a diffusion model."""
 
     kind = "unet"
 
@@ -164,6 +164,11 @@ class GeneratorTraining(DiffusionTraining):
     variance_weight: float = Field(
         1.0, ge=0, description="Weight of the variational bound that the variance is learned by; 0 learns none."
     )
+
+
+class GeneratorTraining(GeneratorRecipe):
+    """How a diffusion model is trained: it learns to draw images like those of the dataset."""
+
     gate: Gate = Field(Gate(), description="How the result is measured.")
 
 
@@ -188,8 +193,8 @@ class AutoencoderGate(Section):
     tested: int = Field(500, ge=2, description="Images of the split `test` whose concepts it tells.")
 
 
-class AutoencoderTraining(DiffusionTraining):
-    """How a diffusion autoencoder is trained: it learns to draw an image again from a code of what it shows."""
+class AutoencoderRecipe(DiffusionTraining):
+    """What decides the weights of a diffusion autoencoder."""
 
     kind = "autoencoder"
 
@@ -197,6 +202,11 @@ class AutoencoderTraining(DiffusionTraining):
     predicts: Literal["noise", "velocity"] = Field(
         "velocity", description="What the network predicts: the noise, as published, or the velocity."
     )
+
+
+class AutoencoderTraining(AutoencoderRecipe):
+    """How a diffusion autoencoder is trained: it learns to draw an image again from a code of what it shows."""
+
     gate: AutoencoderGate = Field(AutoencoderGate(), description="How the result is measured.")
 
     @model_validator(mode="after")

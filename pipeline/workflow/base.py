@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import PlainSerializer, PlainValidator
+
+from pipeline.methods import parse_method
 from pipeline.methods.base import Method
 from pipeline.section import Section
-from pipeline.study import Study
 
 if TYPE_CHECKING:
+    from pipeline.study import Study
     from pipeline.workflow.plan import Plan
 
 FILE_BYTES = 6000  # of a table without rows
@@ -83,6 +86,19 @@ class Kept:
 
 Identities = Mapping[str, dict[str, Any]]
 """What decides the answers of each network and generator."""
+Entries = dict[str, dict[str, Any]]
+"""How networks, generators or in-fillers are loaded, by their names, as their identities tell it."""
+Roles = dict[str, list[str]]
+"""Names of networks by what they are for: `classifiers`, `oracles`, `readers`."""
+
+
+def method_of(family: str) -> Any:
+    """The type of a method among options: with all keys but those that make entries of it or choose classifiers."""
+
+    def read(given: Any) -> Method:
+        return given if isinstance(given, Method) else parse_method(given, family)
+
+    return Annotated[Method, PlainValidator(read), PlainSerializer(lambda method: method.options())]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +109,8 @@ class Stage:
     """What it does, in a sentence."""
     writes: str
     """A table, or what else its files are."""
-    options: Callable[[Job], dict[str, Any]]
-    """Exactly what decides what it writes."""
+    options: Callable[[Job], Section]
+    """Exactly what decides what it writes: the `Options` of its module, by which the stage reads them again."""
     takes: Callable[[Job], Takes]
     """Rows, network evaluations, memory and time of a job."""
     reads: tuple[str, ...] = ()

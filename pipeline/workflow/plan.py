@@ -310,10 +310,14 @@ class Plan:
 
     # Options and code
 
-    def options(self, stage: str, network: str | None = None) -> str:
-        """Exactly the options that decide what a stage writes, as canonical JSON; of one that trains a network."""
+    def chosen(self, stage: str, network: str | None = None) -> Section:
+        """Exactly the options that decide what a stage writes; of one that trains a network."""
         job = self.job(stage, network=network)
-        return canonical_json(job.stage.options(job))
+        return job.stage.options(job)
+
+    def options(self, stage: str, network: str | None = None) -> str:
+        """The options of a stage as canonical JSON, in which its rule hands them over."""
+        return canonical_json(self.chosen(stage, network).model_dump(mode="json"))
 
     def modules(self, stage: str) -> list[str]:
         """The module of a stage, and those that the study chooses for it: of its networks, its methods, and others."""

@@ -119,7 +119,7 @@ AFFECTED = [
     ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene"}),
     ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict"}),
     ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, "score_saliency", "metrics"}),
-    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "metrics", "report"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
 
