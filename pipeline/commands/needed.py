@@ -82,8 +82,8 @@ def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
 
     Without its state, which only loading tells.
     """
-    options = json.loads(plan.options("identify"))
-    return without_state(identity_now(Path(plan.identity(name)), options, plan.code("identify")))
+    identity = Path(plan.identity(name))
+    return without_state(identity_now(identity, plan.chosen("identify"), plan.code("identify")))
 
 
 def read_identity(folder: Path) -> dict[str, Any] | None:

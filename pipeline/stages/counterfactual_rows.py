@@ -98,13 +98,13 @@ def stacked(answers: Logits, rows: Iterable[str], classes: int) -> np.ndarray:
 
 
 def read_evidence(
-    classifier: str, options: Mapping[str, Any], predictions: Sequence[Path], judged: Sequence[Path], interventions: Any
+    classifier: str, options: Any, predictions: Sequence[Path], judged: Sequence[Path], interventions: Any
 ) -> Evidence:
     """Everything about a classifier's counterfactuals that stands in the tables.
 
     predictions: on images and interventions, judged: on counterfactuals. options: roles and explained_class.
     """
-    tasks, roles = read_provenance(predictions[0])["tasks"], options["roles"]
+    tasks, roles = read_provenance(predictions[0])["tasks"], options.roles
     task = task_of(classifier, tasks)
     oracles, readers = oracles_of(classifier, tasks, roles), [name for name in roles["readers"] if name != classifier]
     answers: dict[tuple[str, str], dict[str, np.ndarray]] = {}
@@ -120,7 +120,7 @@ def read_evidence(
             answers.setdefault((name, row["task"]), {})[row["source_row_id"]] = np.array(row["logits"])
             if (name, row["task"], source) == (classifier, task, "images"):
                 labels[row["source_row_id"]] = row["label"]
-                explained[row["source_row_id"]] = row[options["explained_class"]]
+                explained[row["source_row_id"]] = row[options.explained_class]
     changes = read_changes(interventions or [])
     return Evidence(classifier, tasks, oracles, readers, answers, explained, labels, changes)
 

@@ -19,6 +19,14 @@ ORACLES = ["smile-vit", "smile-robust"]
 SHIPPED = "data/classifiers/{}.safetensors"
 ENTRIES = {name: {"file": SHIPPED.format(name)} for name in (CLASSIFIER, *ORACLES, READER, FEATURES)}
 ROLES = {"classifiers": [CLASSIFIER], "oracles": ORACLES, "readers": [READER]}
+ASKED = {"study": "tiny", "seed": 1, "networks": ENTRIES, "roles": ROLES}
+MEASURING = {"name": FEATURES, **ENTRIES[FEATURES]}
+SCORED = {
+    **ASKED,
+    "explained_class": "predicted",
+    "measuring": {"perceptual": MEASURING, "realism": MEASURING, "similarity": MEASURING, "faces": None},
+    **{"relations": {"smile": [["absent", "present", "near"]]}, "bootstrap": 200, "confidence": 0.95},
+}
 CLASSES = ["absent", "present"]
 METHODS = {"draws-smile": "smile", "draws-glasses": "glasses", "draws-hat": "hat"}
 """Methods by the concept that each changes, whatever the image."""
@@ -58,16 +66,6 @@ class Scored:
             row["row_id"] for row in self.interventions if (row["image_id"], row["concept"]) == (image_id, concept)
         ]
         return any(self.decided(row) != self.decided(image_id) for row in changes)
-
-
-def options(**others):
-    measuring = {"name": FEATURES, **ENTRIES[FEATURES]}
-    chosen = {
-        **{"study": "tiny", "seed": 1, "networks": ENTRIES, "roles": ROLES, "explained_class": "predicted"},
-        "measuring": {"perceptual": measuring, "realism": measuring, "similarity": measuring, "faces": None},
-        **{"relations": {"smile": [["absent", "present", "near"]]}, "bootstrap": 200, "confidence": 0.95},
-    }
-    return json.dumps({**chosen, **others})
 
 
 def counterfactual(method, change, decided, logits, sample=0):
@@ -112,11 +110,12 @@ def scored(tmp_path_factory):
     write_table(path, "counterfactuals", made, {})
     identities = [tables.folder / "tiny" / f"{name}.json" for name in (CLASSIFIER, *ORACLES, READER)]
     judged = tables.path("judged")
-    judge(options(), "code", tables.path("predictions"), [path], identities, tables.folder / "rows", judged)
+    predicted, store = tables.path("predictions"), tables.folder / "rows"
+    judge(json.dumps(ASKED), "code", predicted, [path], identities, store, judged)
     paths = {name: [tables.path(name)] for name in ("images", "predictions", "interventions", "counterfactuals")}
     scores = tables.path("counterfactual-scores")
     measured_by = {"classifier": CLASSIFIER, "identities": identities[:1], "judged": [judged]}
-    score_counterfactuals(options(), "code", **paths, **measured_by, scores=scores)
+    score_counterfactuals(json.dumps(SCORED), "code", **paths, **measured_by, scores=scores)
     found = [read_table(each, name).to_pylist() for each, name in ((judged, "predictions"), (scores, "scores"))]
     return Scored(tables, images, interventions, predictions, made, *found)
 

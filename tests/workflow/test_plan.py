@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.fingerprint import ROOT, fingerprint
+from pipeline.stages.common import read_options
 from pipeline.study import Study
 from pipeline.workflow import plan as planning
 from pipeline.workflow import stages
@@ -95,6 +96,11 @@ def test_options_are_one_canonical_text_whatever_the_order_of_the_keys(stage):
     text = plan().options(stage)
     assert text == plan(study=yaml.safe_dump(backwards(yaml.safe_load(STUDY)), sort_keys=False)).options(stage)
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("stage", RULES)
+def test_a_stage_reads_the_options_that_its_rule_writes_with_their_types(stage):
+    assert read_options(stage, plan().options(stage)) == plan().chosen(stage)
 
 
 def test_a_default_that_is_spelled_out_changes_no_options():
