@@ -10,9 +10,10 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.metrics import validity
 from pipeline.metrics.attributes import attributes_changed, label_variation
-from pipeline.metrics.closeness import ORDERS, distance, sparsity
+from pipeline.metrics.closeness import ORDERS, distance
 from pipeline.metrics.cout import cout, transitions
 from pipeline.metrics.features import features_of
+from pipeline.metrics.functions import loaded
 from pipeline.metrics.perceptual import perceptual_distance
 from pipeline.metrics.similarity import feature_similarity, same_face
 from pipeline.metrics.truth_concepts import (
@@ -146,11 +147,12 @@ def by_oracles(batch: Batch) -> Iterator[Found]:
 
 
 def by_pixels(batch: Batch) -> Iterator[Found]:
-    """Distances in pixels, by the definition that does not depend on the size of image or batch."""
+    """Distances in pixels, by the definition that does not depend on the size of image or batch, and further values."""
     for name, order in ORDERS.items():
         found = distance(batch.counterfactuals, batch.sources, order)
         yield Found(name, everything(found), definition="corrected")
-    yield Found("sparsity", everything(sparsity(batch.counterfactuals, batch.sources)))
+    for name, function in loaded("counterfactuals"):
+        yield Found(name, everything(function(batch.counterfactuals, batch.sources)))
 
 
 def by_features(batch: Batch, networks: Networks) -> Iterator[Found]:

@@ -1,6 +1,7 @@
 from math import ceil
 from typing import Any
 
+from pipeline.metrics.functions import modules
 from pipeline.section import Section
 from pipeline.study.targets import pairs_of, relations, targets_of_image
 from pipeline.workflow.base import Entries, Job, Passes, Roles, Stage, Takes
@@ -72,6 +73,7 @@ STAGE = Stage(
     when=lambda job: any(job.plan.jobs("counterfactuals", classifier=job.classifier)),
     networks=lambda job: [job.classifier, *job.plan.measuring],
     options=options,
+    modules=lambda job: modules("counterfactuals"),
     fails=False,
     takes=takes,
 )

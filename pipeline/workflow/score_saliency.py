@@ -1,5 +1,6 @@
 from pipeline.infill.declared import entry_of
 from pipeline.methods.base import InfillChoice
+from pipeline.metrics.functions import modules
 from pipeline.section import Section
 from pipeline.workflow.base import Entries, Job, Passes, Stage, Takes
 
@@ -60,7 +61,7 @@ STAGE = Stage(
     when=lambda job: any(job.plan.jobs("saliency", classifier=job.classifier)),
     networks=lambda job: [job.classifier, *fillers(job)],
     options=options,
-    modules=lambda job: job.plan.infills(*job.study.evaluation.infills),
+    modules=lambda job: [*modules("saliency"), *job.plan.infills(*job.study.evaluation.infills)],
     fails=False,
     takes=takes,
 )
