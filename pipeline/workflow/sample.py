@@ -1,4 +1,3 @@
-from pipeline.datasets import DATASETS, kind
 from pipeline.errors import UserError
 from pipeline.section import Section
 from pipeline.study.datasets import Dataset
@@ -28,8 +27,8 @@ def options(job: Job) -> Options:
 
 
 def modules(job: Job) -> list[str]:
-    dataset = job.study.dataset.model_dump()
-    return [DATASETS[kind(dataset)].split(":")[0], *([WORLDS[dataset["world"]]] if job.plan.has_truth else [])]
+    dataset = job.study.dataset
+    return [dataset.read.split(":")[0], *([WORLDS[dataset.world]] if job.plan.has_truth else [])]
 
 
 def sizes_of_files(job: Job) -> str:
