@@ -8,9 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow
+
 from pipeline.costs import Stopwatch
 from pipeline.section import Section
-from pipeline.tables import digest_of, write_table
+from pipeline.tables import SCHEMAS, digest_of, write_table
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -74,6 +76,13 @@ def read_options(stage: str, options: str) -> Any:
     Their types stand in its declaration, which is found by name, and so is in no fingerprint of code.
     """
     return import_module(f"pipeline.workflow.{stage}").Options.model_validate_json(options)
+
+
+def kept_columns(stage: str) -> pyarrow.Schema:
+    """What the row store keeps of each row of a stage, as its declaration says."""
+    declared = import_module(f"pipeline.workflow.{stage}").STAGE
+    columns = SCHEMAS[declared.writes]
+    return pyarrow.schema([pyarrow.field(name, columns.field(name).type) for name in declared.keeps])
 
 
 def provenance(

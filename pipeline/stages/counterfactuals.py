@@ -15,14 +15,14 @@ from pipeline.explain.counterfactuals import Counterfactuals
 from pipeline.images import content, decode_png, from_tensor, image_struct, to_tensor
 from pipeline.methods.base import CounterfactualMethod
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import job, provenance, read_options, read_weights
+from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
 from pipeline.stages.regions import confined, read_maps
 from pipeline.stages.targets import wanted_rows
-from pipeline.tables import KEPT, TableWriter, row_id
+from pipeline.tables import TableWriter, row_id
 
 BATCH = 24  # rows that are made and stored at once; a killed job makes at most these again
 NOT_FINITE = "the method led to pixels that are no numbers; weaken its guidance"
@@ -83,7 +83,7 @@ def counterfactuals(
                 )
                 made = keep(
                     f"counterfactuals {classifier} {name}",
-                    RowStore(store, "counterfactuals", method.method, deciding, KEPT["counterfactuals"]),
+                    RowStore(store, "counterfactuals", method.method, deciding, kept_columns("counterfactuals")),
                     of_method,
                     key_of,
                     partial(make_images, method, networks, judged),

@@ -17,11 +17,11 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.device import in_batches
 from pipeline.images import decode_png, to_tensor
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance, read_options, read_weights
+from pipeline.stages.common import Job, job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
-from pipeline.tables import KEPT, TableWriter, read_provenance, read_table, row_id
+from pipeline.tables import TableWriter, read_provenance, read_table, row_id
 
 BATCH = 64
 STORED_AT_ONCE = 512  # rows; a killed job computes at most these again
@@ -97,7 +97,7 @@ def ask(identity: Path, options: Any, rows: Sequence[Row], store: Path, account:
 
     found = keep(
         f"predict {name}",
-        RowStore(store, "predict", "logits", network_identity(entry, known, seed), KEPT["predict"]),
+        RowStore(store, "predict", "logits", network_identity(entry, known, seed), kept_columns("predict")),
         rows,
         key_of,
         lambda batch: make_logits(tried_out(), batch),

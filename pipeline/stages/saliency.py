@@ -10,11 +10,11 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.infill.file import open_infill
 from pipeline.methods.base import SaliencyMethod
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import job, provenance, read_options, read_weights
+from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.networks import filler_identity, network_identity
-from pipeline.tables import KEPT, TableWriter, pack, row_id
+from pipeline.tables import TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
 BATCH = 96  # rows that go through the classifier at once
@@ -59,7 +59,7 @@ def saliency(
                         "saliency",
                         method.method,
                         method.deciding(identified, chosen.seed, filler),
-                        KEPT["saliency"],
+                        kept_columns("saliency"),
                     ),
                     explained,
                     key_of,

@@ -323,15 +323,3 @@ def _schema(columns: tuple[Column, ...]) -> pyarrow.Schema:
 
 
 SCHEMAS: dict[str, pyarrow.Schema] = {name: _schema(columns) for name, columns in COLUMNS.items()}
-
-
-def _kept(table: str, *columns: str) -> pyarrow.Schema:
-    return pyarrow.schema([pyarrow.field(name, SCHEMAS[table].field(name).type) for name in columns])
-
-
-KEPT: dict[str, pyarrow.Schema] = {
-    "predict": _kept("predictions", "logits"),
-    "saliency": _kept("saliency", "map", "shape", "objective_value", "steps", "network_evaluations"),
-    "counterfactuals": _kept("counterfactuals", "image", "content", "logits", "network_evaluations"),
-}
-"""What the row store keeps of the rows of a stage."""

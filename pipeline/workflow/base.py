@@ -137,8 +137,10 @@ class Stage:
     """What it writes, if it is no table."""
     follows: type[Section] | None = None
     """The kind of recipe by which it trains a network."""
-    keeps: str | None = None
-    """The stage under whose name the row store keeps its rows; None where it computes all of them each time."""
+    keeps: tuple[str, ...] = ()
+    """Columns of its table that the row store keeps of each row; none where it computes all of them each time."""
+    keeps_as: str | None = None
+    """The stage under whose name the row store keeps its rows, if that is another."""
     kept: Callable[[Job, Identities], Iterable[Kept]] = nothing
     """What it keeps under its own name."""
     fails: bool = True
@@ -149,6 +151,11 @@ class Stage:
     """Time that any job may take."""
     name: str = ""
     """That of its module."""
+
+    @property
+    def store(self) -> str | None:
+        """The stage under whose name the row store keeps its rows, if it keeps them."""
+        return self.keeps_as or (self.name if self.keeps else None)
 
     def is_read_as(self, read: str) -> bool:
         """Whether it writes what another stage reads by this name."""

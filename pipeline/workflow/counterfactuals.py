@@ -128,7 +128,7 @@ STAGE = Stage(
     methods=lambda study: study.counterfactuals,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard), "before": job.before},
-    keeps="counterfactuals",
+    keeps=("image", "content", "logits", "network_evaluations"),
     kept=kept,
     takes=takes,
 )

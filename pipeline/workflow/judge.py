@@ -60,6 +60,6 @@ STAGE = Stage(
     when=lambda job: bool(job.explained and job.networks),
     networks=judges,
     options=options,
-    keeps="predict",
+    keeps_as="predict",
     takes=takes,
 )

@@ -48,7 +48,7 @@ STAGE = Stage(
     networks=lambda job: job.plan.networks,
     options=options,
     modules=lambda job: [WORLDS[job.study.dataset.world]] if job.plan.has_truth else [],
-    keeps="predict",
+    keeps=("logits",),
     kept=kept,
     takes=takes,
 )

@@ -70,7 +70,7 @@ STAGE = Stage(
     methods=lambda study: study.saliency,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard)},
-    keeps="saliency",
+    keeps=("map", "shape", "objective_value", "steps", "network_evaluations"),
     kept=kept,
     takes=takes,
 )
