@@ -65,8 +65,8 @@ def build_page(results: Results, follows_from: dict[str, Any]) -> str:
             body = Markup(templates.get_template(f"sections/{name}.html").render(context))
             shown.append({"name": name, "heading": context.get("heading") or section.heading, "body": body})
     return templates.get_template("page.html").render(
-        title=results.options["title"] or results.options["study"],
-        study=results.options["study"],
+        title=results.options.title or results.options.study,
+        study=results.options.study,
         follows_from=Markup(canonical_json(follows_from).replace("<", "\\u003c")),
         introduction=introduction(results),
         facts=facts(results),
@@ -116,7 +116,7 @@ def introduction(results: Results) -> str:
 def facts(results: Results) -> list[tuple[str, str]]:
     """The size of the study in numbers: what is counted, and the count."""
     images = results.good("images")
-    roles = results.options["roles"]
+    roles = results.options.roles
     counted = [("images", f"{images.height:,}")]
     sizes = images.select("width", "height").unique().rows()
     if len(sizes) == 1:

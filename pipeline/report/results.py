@@ -59,7 +59,7 @@ class Results:
     parts: every file of every table. read: gives further columns of rows of a table: (table, columns, row_ids) -> rows.
     """
 
-    options: dict[str, Any]
+    options: Any
     tables: dict[str, polars.DataFrame]
     parts: list[Part]
     read: Callable[[str, Sequence[str], Sequence[str]], list[Row]]
@@ -67,7 +67,7 @@ class Results:
     @property
     def classifiers(self) -> list[str]:
         """Names of the networks that are explained."""
-        return self.options["roles"]["classifiers"]
+        return self.options.roles["classifiers"]
 
     @property
     def has_truth(self) -> bool:
@@ -149,7 +149,7 @@ def named(names: Sequence[str] | None, index: int) -> str:
     return names[index] if names and 0 <= index < len(names) else f"class{SPACE}{index}"
 
 
-def read_results(options: dict[str, Any], files: Mapping[str, Sequence[Path]]) -> Results:
+def read_results(options: Any, files: Mapping[str, Sequence[Path]]) -> Results:
     """Read every part of every table; files: table -> its parts, an empty list for a table that the study lacks.
 
     Raises TableError where a part breaks the contract of its table.

@@ -1,6 +1,5 @@
 """The bench: what every explanation says of every concept, beside what changing that concept truly does."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from pipeline.metrics.accusations import (
     part_density,
 )
 from pipeline.metrics.control_maps import contenders, other_images
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_options
 from pipeline.stages.counterfactual_rows import read_made
 from pipeline.stages.drawn_maps import read_images, read_maps
 from pipeline.stages.training_data import task_labels
@@ -67,14 +66,14 @@ def accuse(
 
     predictions: of the readers, on images and counterfactuals. truth: the scores of interventions.
     """
-    chosen = json.loads(options)
+    chosen = read_options("accuse", options)
     inputs = {"images": images, "predictions": predictions, "scores": [truth]}
     inputs |= {"saliency": saliency or [], "counterfactuals": counterfactuals or []}
     told = provenance("accuse", chosen, code, inputs)
-    with job("accuse", chosen["study"], accusations) as account:
+    with job("accuse", chosen.study, accusations) as account:
         with account.clock("tables"):
-            known = {name: read_truth(truth, name) for name in chosen["classifiers"]}
-            views = read_views(predictions, chosen["readers"])
+            known = {name: read_truth(truth, name) for name in chosen.classifiers}
+            views = read_views(predictions, chosen.readers)
         with TableWriter(accusations, "accusations", told) as table:
             for name, truth_of in known.items():
                 with account.clock("compute"):
@@ -119,13 +118,13 @@ def accusations_of(
     saliency: list[Path],
     counterfactuals: list[Path],
     views: Mapping[tuple[str, str, str], np.ndarray],
-    options: Row,
+    options: Any,
 ) -> list[Accusation]:
     """All that is said about a classifier, by explanations, by controls, and by the ceiling."""
-    said = list(by_maps(classifier, truth, images, saliency, options["seed"]))
-    for reader in options["readers"]:
+    said = list(by_maps(classifier, truth, images, saliency, options.seed))
+    for reader in options.readers:
         said += by_counterfactuals(classifier, truth, counterfactuals, views, reader)
-    file = options["files"].get(classifier)
+    file = options.files.get(classifier)
     associated = associations(classifier, Path(file), truth.concepts) if file else None
     if associated is not None:
         everywhere = np.broadcast_to(associated, truth.flips.shape)

@@ -1,6 +1,5 @@
 """Find, for a classifier, the direction of codes that flips it, by every method of the study."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,16 +19,15 @@ from pipeline.explain.pairs import class_number
 from pipeline.explain.probes import Probes
 from pipeline.fingerprint import digest
 from pipeline.images import decode_png, to_tensor
-from pipeline.methods import parse_method
 from pipeline.methods.base import DirectionMethod
 from pipeline.noise import Noise
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance, read_weights
+from pipeline.stages.common import Job, job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.labels import class_index
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
-from pipeline.tables import KEPT, TableWriter, read_provenance, read_table, row_id, unpack
+from pipeline.tables import TableWriter, read_provenance, read_table, row_id, unpack
 
 BATCH = 16
 
@@ -61,22 +59,22 @@ def directions(
     codes: of images of the split search. What was looked at before is looked up. A method that finds no direction has
     a failed row, with its reason.
     """
-    chosen, known = json.loads(options), read_weights(identities)
-    with job("directions", chosen["study"], directions) as account:
+    chosen, known = read_options("directions", options), read_weights(identities)
+    with job("directions", chosen.study, directions) as account:
         networks = Networks(chosen, account, known)
         judged = networks.classifier(classifier)
         tasks = read_provenance(codes)["tasks"]
         told = provenance("directions", chosen, code, {"codes": [codes]}, weights=known)
         with TableWriter(directions, "directions", told) as table:
-            for name in chosen["explains"][classifier]:
-                method = parse_method(chosen["methods"][name], "directions")
+            for name in chosen.explains[classifier]:
+                method = chosen.methods[name]
                 with account.clock("tables"):
                     encoded = read_codes(codes, method, method.images)
-                network = network_identity(chosen["networks"][classifier], known[classifier], chosen["seed"])
-                part = generator_identity(chosen["generators"][method.autoencoder], known[method.autoencoder])
-                deciding = method.deciding_probes(network, part, chosen["seed"])
-                kept = RowStore(store, "directions", method.method, deciding, KEPT["directions"])
-                search = Searching(name, method, encoded, judged, networks, kept, account, chosen["seed"], tasks)
+                network = network_identity(chosen.networks[classifier], known[classifier], chosen.seed)
+                part = generator_identity(chosen.generators[method.autoencoder], known[method.autoencoder])
+                deciding = method.deciding_probes(network, part, chosen.seed)
+                kept = RowStore(store, "directions", method.method, deciding, kept_columns("directions"))
+                search = Searching(name, method, encoded, judged, networks, kept, account, chosen.seed, tasks)
                 table.extend([{**search.row(), "row_id": row_id(classifier, name), "classifier": classifier}])
             account.rows = table.rows
 

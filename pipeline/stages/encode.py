@@ -1,7 +1,6 @@
 """Encode images by the autoencoders of a study: what they show, and the noise of their details."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,15 @@ from typing import Any
 from pipeline.datasets.transform import fit
 from pipeline.device import in_batches
 from pipeline.diffusion.autoencoder import Codes
+from pipeline.fingerprint import canonical_json
 from pipeline.images import decode_png, to_tensor
-from pipeline.methods import parse_method
 from pipeline.methods.base import DirectionMethod
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance, read_weights
+from pipeline.stages.common import Job, job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity
-from pipeline.tables import KEPT, TableWriter, pack, read_table, row_id
+from pipeline.tables import TableWriter, pack, read_table, row_id
 
 STORED_AT_ONCE = BATCH = 16
 NOT_FINITE = "the autoencoder led to numbers that are none; use more steps, or another autoencoder"
@@ -30,37 +29,37 @@ def encode(options: str, code: str, rows: int, images: Path, identities: list[Pa
 
     rows: how many images of the part are encoded, the first whole ones. Rows that are known are looked up.
     """
-    chosen, known = json.loads(options), read_weights(identities)
-    with job("encode", chosen["study"], codes) as account:
+    chosen, known = read_options("encode", options), read_weights(identities)
+    with job("encode", chosen.study, codes) as account:
         columns = ["image_id", "content", "image", "status"]
         wanted = [row for row in read_table(images, "images", columns).to_pylist() if row["status"] == "ok"][:rows]
         told = provenance("encode", chosen, code, {"images": [images]}, weights=known, rows=rows)
         with TableWriter(codes, "codes", told) as table:
-            for method in encodings(chosen):
+            for method in encodings(chosen.methods):
                 kept = encoded(method, wanted, chosen, known, store, account)
                 table.extend([code_row(method, row, found) for row, found in zip(wanted, kept, strict=True)])
             account.rows = table.rows
 
 
-def encodings(options: Row) -> list[DirectionMethod]:
-    """Of the methods of a stage one for each encoding, that which needs most images."""
+def encodings(methods: Mapping[str, DirectionMethod]) -> list[DirectionMethod]:
+    """Of the methods one for each encoding, that which needs most images."""
     found: dict[str, DirectionMethod] = {}
-    for method in (parse_method(each, "directions") for each in options["methods"].values()):
-        key = json.dumps(method.encoding())
+    for method in methods.values():
+        key = canonical_json(method.encoding())
         if key not in found or method.images > found[key].images:
             found[key] = method
     return list(found.values())
 
 
 def encoded(
-    method: DirectionMethod, rows: Sequence[Row], options: Row, known: Row, store: Path, account: Job
+    method: DirectionMethod, rows: Sequence[Row], options: Any, known: Row, store: Path, account: Job
 ) -> list[Row]:
     """What the row store keeps of the codes of images, which are encoded where it lacks them."""
     name = method.autoencoder
-    deciding = method.deciding_codes(generator_identity(options["generators"][name], known[name]))
+    deciding = method.deciding_codes(generator_identity(options.generators[name], known[name]))
     return keep(
         f"encode {name}",
-        RowStore(store, "encode", "ddim", deciding, KEPT["encode"]),
+        RowStore(store, "encode", "ddim", deciding, kept_columns("encode")),
         rows,
         lambda row: Key(row["image_id"], row["content"]),
         partial(make_codes, method, Networks(options, account, known)),

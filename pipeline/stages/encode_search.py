@@ -1,13 +1,12 @@
 """Encode images of the split search, which no explanation is scored on."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pipeline.datasets import open_dataset
 from pipeline.datasets.sampling import sample
 from pipeline.images import content, image_struct
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, provenance, read_options, read_weights
 from pipeline.stages.encode import code_row, encoded, encodings
 from pipeline.tables import TableWriter
 
@@ -19,9 +18,9 @@ def encode_search(options: str, code: str, identities: list[Path], store: Path, 
 
     files: what is known of the dataset's files beforehand. Raises UserError where the split has too few images.
     """
-    chosen, known = json.loads(options), read_weights(identities)
-    with job("encode_search", chosen["study"], codes) as account:
-        source, methods = open_dataset(chosen["dataset"], SPLIT, chosen["seed"]), encodings(chosen)
+    chosen, known = read_options("encode_search", options), read_weights(identities)
+    with job("encode_search", chosen.study, codes) as account:
+        source, methods = open_dataset(chosen.dataset, SPLIT, chosen.seed), encodings(chosen.methods)
         samples = [each for each in sample(source, max(method.images for method in methods)) if each.image is not None]
         wanted: list[dict[str, Any]] = [
             {

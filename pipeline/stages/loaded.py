@@ -19,7 +19,7 @@ class Networks:
     known: what each was identified as.
     """
 
-    def __init__(self, options: Mapping[str, Any], account: Job, known: Mapping[str, Any]):
+    def __init__(self, options: Any, account: Job, known: Mapping[str, Any]):
         self.options = options
         self.account = account
         self.known = known
@@ -28,8 +28,8 @@ class Networks:
     def classifier(self, name: str) -> Classifier:
         if name not in self.loaded:
             with self.account.clock("load"):
-                entry, known = self.options["networks"][name], self.known[name]
-                network = load_classifier(name, entry, seed=self.options["seed"], identity=known)
+                entry, known = self.options.networks[name], self.known[name]
+                network = load_classifier(name, entry, seed=self.options.seed, identity=known)
                 self.loaded[name] = self.account.place(network)
         return self.loaded[name]
 
@@ -37,7 +37,7 @@ class Networks:
         """The diffusion model of that name. Raises UserError for one that must be told a class."""
         if name not in self.loaded:
             with self.account.clock("load"):
-                denoiser = load_generator(name, self.options["generators"][name], "unet")
+                denoiser = load_generator(name, self.options.generators[name], "unet")
                 self.account.place(denoiser.network)
             check_unconditional(f"generator '{name}'", denoiser.network.shape)
             self.loaded[name] = denoiser
@@ -47,7 +47,7 @@ class Networks:
         """The diffusion autoencoder of that name."""
         if name not in self.loaded:
             with self.account.clock("load"):
-                autoencoder = load_generator(name, self.options["generators"][name], "autoencoder")
+                autoencoder = load_generator(name, self.options.generators[name], "autoencoder")
                 self.account.place(autoencoder.network)
                 self.loaded[name] = autoencoder
         return self.loaded[name]
@@ -56,7 +56,7 @@ class Networks:
         """The classifier of noised images of that name. Raises UserError where it takes images of another size."""
         if (key := f"guide {name}") not in self.loaded:
             with self.account.clock("load"):
-                guide = load_generator(name, self.options["generators"][name], "noisy-classifier")
+                guide = load_generator(name, self.options.generators[name], "noisy-classifier")
                 self.loaded[key] = self.account.place(guide)
         check_same_size(f"guide '{name}'", self.loaded[key].shape, denoiser.network.shape)
         return self.loaded[key]

@@ -1,6 +1,5 @@
 """Lead each image along the directions of a classifier, to the smallest step at which it decides otherwise."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,17 +15,16 @@ from pipeline.explain.transfer import Way, moves_along
 from pipeline.explain.transfer import transfer as follow
 from pipeline.fingerprint import digest
 from pipeline.images import content, from_tensor, image_struct, to_tensor
-from pipeline.methods import parse_method
 from pipeline.methods.base import WAY, DirectionMethod
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import job, provenance, read_weights
-from pipeline.stages.counterfactuals import table_row
+from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
+from pipeline.stages.counterfactuals import room, table_row
 from pipeline.stages.directions import decoder
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
-from pipeline.tables import KEPT, TableWriter, read_table, unpack
+from pipeline.tables import TableWriter, read_table, unpack
 
 BATCH = 12  # 24 images are two of them
 NO_CODE = {"status": "failed", "reason": "the image was not encoded, as one before it could not be judged"}
@@ -69,30 +67,31 @@ def transfer(
     rows: how many images of the part are explained, the first ones. before: how many stand in the parts before it.
     Rows that are known are looked up.
     """
-    chosen, known = json.loads(options), read_weights(identities)
-    with job("transfer", chosen["study"], counterfactuals) as account:
+    chosen, known = read_options("transfer", options), read_weights(identities)
+    with job("transfer", chosen.study, counterfactuals) as account:
         with account.clock("tables"):
-            explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
+            explained = explained_rows(images, predictions, classifier, chosen.explained_class, rows)
             found = read_directions(directions)
         networks = Networks(chosen, account, known)
         judged = networks.classifier(classifier)
         inputs = {"images": [images], "predictions": [predictions], "codes": [codes], "directions": directions}
         told = provenance("transfer", chosen, code, inputs, weights=known, rows=rows, before=before)
         with TableWriter(counterfactuals, "counterfactuals", told) as table:
-            for name in chosen["explains"][classifier]:
-                method, led = parse_method(chosen["methods"][name], "directions"), found[name]
-                most = chosen["rows"][name]
-                own = explained if most is None else explained[: max(0, most - before)]
+            for name in chosen.explains[classifier]:
+                method, led = chosen.methods[name], found[name]
+                own = explained[: room(chosen.rows[name], before)]
                 wanted = [{**row, "target": led.target_of(row["explained"]), "sample": 0} for row in own]
                 if led.vector is None:
                     kept = [{"status": "failed", "reason": led.reason}] * len(wanted)
                 else:
                     wanted = with_codes(wanted, codes, method)
-                    network = network_identity(chosen["networks"][classifier], known[classifier], chosen["seed"])
-                    part = generator_identity(chosen["generators"][method.autoencoder], known[method.autoencoder])
+                    network = network_identity(chosen.networks[classifier], known[classifier], chosen.seed)
+                    part = generator_identity(chosen.generators[method.autoencoder], known[method.autoencoder])
                     kept = keep(
                         f"transfer {classifier} {name}",
-                        RowStore(store, "transfer", "way", method.deciding_transfer(network, part), KEPT["transfer"]),
+                        RowStore(
+                            store, "transfer", "way", method.deciding_transfer(network, part), kept_columns("transfer")
+                        ),
                         wanted,
                         partial(key_of, digest([led.vector.tolist(), led.unit])),
                         partial(lead, method, led, networks, judged),

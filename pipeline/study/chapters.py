@@ -8,17 +8,9 @@ from dataclasses import dataclass
 import yaml
 
 from pipeline.classifiers.entry import Network
-from pipeline.datasets.sections import (
-    DigitsDataset,
-    FolderDataset,
-    Framed,
-    HuggingFaceDataset,
-    ImageNetDataset,
-    MixtureComponent,
-    PriorOptions,
-    Shares,
-    WorldDataset,
-)
+from pipeline.datasets.declared import kinds
+from pipeline.datasets.declared.world import MixtureComponent, PriorOptions
+from pipeline.datasets.sections import Framed, Shares
 from pipeline.diffusion.entry import Generator, NoiseSchedule
 from pipeline.infill.declared import heuristics
 from pipeline.infill.declared.vae import VaeShape
@@ -93,6 +85,12 @@ def chapters_of_infills() -> Iterator[Chapter]:
         yield Chapter(f"infill: {name}", declared, "", example, f"in-filler {name} with options")
 
 
+def chapters_of_datasets() -> Iterator[Chapter]:
+    """The chapters of the kinds of datasets, from their declarations."""
+    for key, declared in kinds().items():
+        yield Chapter(f"dataset: {key}", declared, "", f"{declared.example}\n", key)
+
+
 CHAPTERS = (
     Chapter(
         "The study",
@@ -103,16 +101,11 @@ CHAPTERS = (
     Chapter(
         "dataset",
         Sampled,
-        "Beside these keys, `dataset` has those of one kind: `world`, `folder`, `huggingface`, `imagenet` or `digits`."
+        f"Beside these keys, `dataset` has those of one kind: {', '.join(f'`{key}`' for key in kinds())}."
         " A dataset in `training` has only those of its kind.",
         "dataset: {world: portraits, rows: 128, split: test, per_class: smile}\n",
     ),
-    Chapter(
-        "dataset: world",
-        WorldDataset,
-        example="dataset: {world: portraits, size: 64, rows: 128}\n",
-        called="world",
-    ),
+    *chapters_of_datasets(),
     Chapter(
         "prior",
         PriorOptions,
@@ -136,44 +129,6 @@ dataset:
       - {weight: 0.5, set: {smile: absent, glasses: absent}}
 """,
         called="components",
-    ),
-    Chapter(
-        "dataset: folder",
-        FolderDataset,
-        example="""\
-dataset:
-  folder: photos
-  labels: photos/labels.csv
-  label_columns: [species]
-  size: 224
-  rows: 100
-""",
-        called="folder",
-    ),
-    Chapter(
-        "dataset: huggingface",
-        HuggingFaceDataset,
-        example="""\
-dataset:
-  huggingface: uoft-cs/cifar10
-  image_column: img
-  splits: {train: train, test: test}
-  size: 32
-  rows: 100
-""",
-        called="huggingface",
-    ),
-    Chapter(
-        "dataset: imagenet",
-        ImageNetDataset,
-        example="dataset: {imagenet: resources/imagenet/val, classes: [cheetah, 970], rows: 100}\n",
-        called="imagenet",
-    ),
-    Chapter(
-        "dataset: digits",
-        DigitsDataset,
-        example="dataset: {digits: scikit-learn, size: 16, rows: 100}\n",
-        called="digits",
     ),
     Chapter(
         "Framing and labels",

@@ -139,6 +139,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         computed("flipped", BOOLEAN),
         computed("network_evaluations", NUMBER),
     ),
+    "probes": (  # no table of a study: what the row store keeps
+        *METHOD_ROW,  # image_id: the image whose code was moved
+        computed("offset", VECTOR),
+        computed("logits", VECTOR),
+        computed("distance", REAL),
+    ),
     "directions": (
         *DATASET_ROW,
         required("autoencoder", TEXT),
@@ -320,18 +326,3 @@ def _schema(columns: tuple[Column, ...]) -> pyarrow.Schema:
 
 
 SCHEMAS: dict[str, pyarrow.Schema] = {name: _schema(columns) for name, columns in COLUMNS.items()}
-
-
-def _kept(table: str, *columns: str) -> pyarrow.Schema:
-    return pyarrow.schema([pyarrow.field(name, SCHEMAS[table].field(name).type) for name in columns])
-
-
-KEPT: dict[str, pyarrow.Schema] = {
-    "predict": _kept("predictions", "logits"),
-    "saliency": _kept("saliency", "map", "shape", "objective_value", "steps", "network_evaluations"),
-    "counterfactuals": _kept("counterfactuals", "image", "content", "logits", "network_evaluations"),
-    "encode": _kept("codes", "semantic", "noise", "shape", "reconstruction_error", "network_evaluations"),
-    "directions": pyarrow.schema([("offset", VECTOR), ("logits", VECTOR), ("distance", REAL)]),
-    "transfer": _kept("counterfactuals", "image", "content", "strength", "logits", "network_evaluations"),
-}
-"""What the row store keeps of the rows of a stage."""

@@ -1,7 +1,8 @@
 from collections.abc import Iterator
 
 from pipeline.methods.base import DirectionMethod
-from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes, forwards
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Identities, Job, Kept, Passes, Stage, Takes, forwards, method_of
 
 BATCHES = 3200  # images that take as much memory as a batch in the U-Net
 VECTOR_BYTES = 2200
@@ -12,16 +13,25 @@ def networks(job: Job) -> list[str]:
     return [job.classifier, *(method.autoencoder for method in job.methods.values())]
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    generators: Entries
+    methods: dict[str, method_of("directions")]
+    explains: dict[str, list[str]]
+
+
+def options(job: Job) -> Options:
     study, plan = job.study, job.plan
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "networks": plan.entries(study.classifiers),
-        "generators": plan.entries(job.networks, "generators"),
-        "methods": {name: method.options() for name, method in study.directions.items()},
-        "explains": {name: list(plan.job("directions", classifier=name).methods) for name in study.classifiers},
-    }
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        networks=plan.entries(job.networks),
+        generators=plan.entries(job.networks, "generators"),
+        methods=study.directions,
+        explains={name: list(plan.job("directions", classifier=name).methods) for name in study.classifiers},
+    )
 
 
 def searching(job: Job, name: str, method: DirectionMethod) -> Passes:
@@ -60,7 +70,8 @@ STAGE = Stage(
     networks=networks,
     methods=lambda study: study.directions,
     options=options,
-    keeps="directions",
+    keeps=("offset", "logits", "distance"),
+    keeps_of="probes",
     kept=kept,
     takes=takes,
 )

@@ -1,7 +1,8 @@
 from collections.abc import Iterable, Iterator
 
 from pipeline.methods.base import DirectionMethod
-from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes, forwards
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Identities, Job, Kept, Passes, Stage, Takes, forwards, method_of
 
 BATCHES = 3200  # images that take as much memory as a batch in the U-Net
 NOISE_BYTES = 6  # of a pixel: three channels of two bytes
@@ -21,12 +22,15 @@ def encodings(methods: Iterable[DirectionMethod]) -> list[dict]:
     return found
 
 
-def options(job: Job) -> dict:
-    return {
-        "study": job.study.study,
-        "generators": job.plan.entries(job.networks, "generators"),
-        "methods": {name: method.options() for name, method in job.methods.items()},
-    }
+class Options(Section):
+    study: str
+    generators: Entries
+    methods: dict[str, method_of("directions")]
+
+
+def options(job: Job) -> Options:
+    generators = job.plan.entries(job.networks, "generators")
+    return Options(study=job.study.study, generators=generators, methods=job.methods)
 
 
 def encoding(job: Job, images: int) -> Takes:
@@ -62,7 +66,7 @@ STAGE = Stage(
     methods=lambda study: study.directions,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard)},
-    keeps="encode",
+    keeps=("semantic", "noise", "shape", "reconstruction_error", "network_evaluations"),
     kept=kept,
     takes=lambda job: encoding(job, job.explained),
 )

@@ -1,13 +1,27 @@
+from typing import Any
+
 from pipeline.workflow import encode, sample
 from pipeline.workflow.base import Job, Stage, Takes
 
 CHOOSING = {"rows", "split", "per_class", "correct"}
 
 
-def options(job: Job) -> dict:
+class Options(encode.Options):
+    seed: int
+    dataset: dict[str, Any]
+
+
+def options(job: Job) -> Options:
     """The dataset but for what chooses the images of the study: directions are found on others, of another split."""
     dataset = job.study.dataset.model_dump(mode="json", exclude=CHOOSING)
-    return {**encode.options(job), "seed": job.study.seed, "dataset": dataset}
+    shared = encode.options(job)
+    return Options(
+        study=shared.study,
+        generators=shared.generators,
+        methods=shared.methods,
+        seed=job.study.seed,
+        dataset=dataset,
+    )
 
 
 def takes(job: Job) -> Takes:
@@ -25,6 +39,6 @@ STAGE = Stage(
     options=options,
     modules=sample.modules,
     given=lambda job: {"files": sample.sizes_of_files(job)},
-    keeps="encode",
+    keeps_as="encode",
     takes=takes,
 )

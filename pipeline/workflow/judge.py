@@ -1,4 +1,5 @@
-from pipeline.workflow.base import Job, Passes, Stage, Takes
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Job, Passes, Roles, Stage, Takes
 
 BATCHES = 1600  # images that take as much memory as what a network has in hand
 
@@ -18,13 +19,20 @@ def is_judge(job: Job, judge: str, classifier: str) -> bool:
     return judge != classifier and (judge in job.study.readers or same)
 
 
-def options(job: Job) -> dict:
-    return {
-        "study": job.study.study,
-        "seed": job.study.seed,
-        "networks": job.plan.entries(job.networks),
-        "roles": job.plan.roles(),
-    }
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    roles: Roles
+
+
+def options(job: Job) -> Options:
+    return Options(
+        study=job.study.study,
+        seed=job.study.seed,
+        networks=job.plan.entries(job.networks),
+        roles=job.plan.roles(),
+    )
 
 
 def takes(job: Job) -> Takes:
@@ -52,6 +60,6 @@ STAGE = Stage(
     when=lambda job: bool(job.explained and job.networks),
     networks=judges,
     options=options,
-    keeps="predict",
+    keeps_as="predict",
     takes=takes,
 )

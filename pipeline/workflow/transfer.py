@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
-from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes, forwards
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Identities, Job, Kept, Passes, Stage, Takes, forwards, method_of
 
 BATCHES = 3200  # images that take as much memory as a batch in the U-Net
 
@@ -10,18 +11,29 @@ def networks(job: Job) -> list[str]:
     return [job.classifier, *(method.autoencoder for method in job.methods.values())]
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    generators: Entries
+    explained_class: str
+    methods: dict[str, method_of("directions")]
+    rows: dict[str, int | None]
+    explains: dict[str, list[str]]
+
+
+def options(job: Job) -> Options:
     study = job.study
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "networks": job.plan.entries(job.networks),
-        "generators": job.plan.entries(job.networks, "generators"),
-        "explained_class": study.explained_class,
-        "methods": {name: method.options() for name, method in study.directions.items()},
-        "rows": {name: method.rows for name, method in study.directions.items()},
-        "explains": {name: list(job.plan.job("transfer", classifier=name).methods) for name in study.classifiers},
-    }
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        networks=job.plan.entries(job.networks),
+        generators=job.plan.entries(job.networks, "generators"),
+        explained_class=study.explained_class,
+        methods=study.directions,
+        rows={name: method.rows for name, method in study.directions.items()},
+        explains={name: list(job.plan.job("transfer", classifier=name).methods) for name in study.classifiers},
+    )
 
 
 def takes(job: Job) -> Takes:
@@ -59,7 +71,7 @@ STAGE = Stage(
     methods=lambda study: study.directions,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard), "before": job.before},
-    keeps="transfer",
+    keeps=("image", "content", "strength", "logits", "network_evaluations"),
     kept=kept,
     takes=takes,
 )

@@ -1,13 +1,12 @@
 """An in-filler of two files, as docs/extending.md adds one."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.guide import ROOT, follow
+
 ADDED = """
 import json, sys
 from pipeline.study import Study
@@ -38,11 +37,8 @@ print(json.dumps({**found, "filled": open_infill(chosen, {})(images, keep)[:, 0]
 
 def test_an_in_filler_of_two_files_is_in_schema_reference_and_plan_and_fills(tmp_path):
     shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    files = re.findall(r"```python\n# pipeline/(infill/\S+)\n(.*?)```", text, re.DOTALL)
-    assert [path for path, _ in files] == ["infill/declared/quantile.py", "infill/quantile.py"]
-    for path, source in files:
-        (tmp_path / "pipeline" / path).write_text(source, encoding="utf-8")
+    added = follow("Add an in-filler", tmp_path)
+    assert added == ["pipeline/infill/declared/quantile.py", "pipeline/infill/quantile.py"]
     process = subprocess.run([sys.executable, "-c", ADDED], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout) == {

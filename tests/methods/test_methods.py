@@ -2,11 +2,9 @@
 
 import inspect
 import json
-import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,8 +21,8 @@ from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
 from tests.explain.declared import COUNTERFACTUALS, DIRECTIONS, SALIENCY, made
 from tests.explain.planted import conv_classifier, random_images
+from tests.guide import ROOT, follow
 
-ROOT = Path(__file__).resolve().parents[2]
 MAPS = ("classifier", "images", "targets", "noise", "infill", "batch_size", "progress")
 IMAGES = ("classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress")
 TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES, "directions": ("around", "noise")}
@@ -100,14 +98,9 @@ def test_methods_and_in_fillers_are_known_without_waiting_for_torch():
     assert in_a_process_of_its_own(code) == "False\n"
 
 
-def write_two_files(package):
-    """The two files that docs/extending.md adds."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    files = re.findall(r"```python\n# pipeline/((?:methods|explain)/\S+)\n(.*?)```", text, re.DOTALL)
-    assert [path for path, _ in files] == ["methods/gradient_input.py", "explain/gradient_input.py"]
-    for path, source in files:
-        (package / path).parent.mkdir(parents=True, exist_ok=True)
-        (package / path).write_text(source, encoding="utf-8")
+def write_two_files(folder):
+    added = follow("Add a method", folder)
+    assert added == ["pipeline/methods/gradient_input.py", "pipeline/explain/gradient_input.py"]
 
 
 ADDED = """
@@ -136,7 +129,7 @@ print(json.dumps({
 
 def test_a_method_of_two_files_is_in_schema_reference_and_plan(tmp_path):
     shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    write_two_files(tmp_path / "pipeline")
+    write_two_files(tmp_path)
     found = json.loads(in_a_process_of_its_own(ADDED, tmp_path))
     assert found == {"schema": True, "reference": True, "evaluations": 3, "module": True, "torch": False}
 
@@ -144,7 +137,7 @@ def test_a_method_of_two_files_is_in_schema_reference_and_plan(tmp_path):
 def test_a_method_of_two_files_explains(tmp_path, monkeypatch):
     write_two_files(tmp_path)
     for package in (pipeline.methods, pipeline.explain):
-        folder = tmp_path / package.__name__.rpartition(".")[2]
+        folder = tmp_path.joinpath(*package.__name__.split("."))
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     methods.cache_clear()
     try:

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.fingerprint import ROOT, fingerprint
+from pipeline.stages.common import read_options
 from pipeline.study import Study
 from pipeline.workflow import plan as planning
 from pipeline.workflow import stages
@@ -97,6 +98,11 @@ def test_options_are_one_canonical_text_whatever_the_order_of_the_keys(stage):
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+@pytest.mark.parametrize("stage", RULES)
+def test_a_stage_reads_the_options_that_its_rule_writes_with_their_types(stage):
+    assert read_options(stage, plan().options(stage)) == plan().chosen(stage)
+
+
 def test_a_default_that_is_spelled_out_changes_no_options():
     spelled = plan("dataset: {world: portraits, size: 64, rows: 24, split: test, correct: [], per_class: null}")
     assert spelled.options("sample") == plan("dataset: {world: portraits}").options("sample")
@@ -120,7 +126,7 @@ AFFECTED = [
     ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene", "encode_search"}),
     ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict", "encode_search"}),
     ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, *DIRECTED, "score_saliency", "metrics"}),
-    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "metrics", "report"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
 
