@@ -38,10 +38,16 @@ TINY = {
         "fido": {"method": "fido", "objective": "ssr", "infill": "blur", "grid": 4, "masks": 2, "steps": 3},
         "random": {"method": "random"},
     },
-    "generators": {"adm": {"file": "adm.safetensors"}},
+    "generators": {"adm": {"file": "adm.safetensors"}, "dae": {"file": "dae.safetensors"}},
     "counterfactuals": {
         "dvce": {"method": "dvce", "generator": "adm", "cone": {"helper": "small"}, "steps": 4, "skip": 1},
         "pgd": {"method": "pgd", "iterations": 2},
+    },
+    "directions": {
+        "gcd": {
+            **{"method": "gcd", "autoencoder": "dae", "encode_steps": 2, "decode_steps": 2, "decodes": 9},
+            **{"images": 4, "calibration": 1, "marks": 1, "halvings": 1},
+        }
     },
     "evaluation": {"infills": ["blur"]},
 }
@@ -176,6 +182,7 @@ def add_tiny_study(workflow: Workflow, **sections: Any) -> None:
     """Write the study `tiny`, with some of its sections replaced, and the networks that it is about."""
     (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
     write_generator(workflow.folder / "adm.safetensors")
+    write_autoencoder(workflow.folder / "dae.safetensors")
     workflow.write_study({**copy.deepcopy(TINY), **sections})
 
 
