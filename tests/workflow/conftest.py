@@ -17,6 +17,7 @@ import yaml
 
 from pipeline.commands.workflow import command
 from pipeline.tables import read_table
+from tests.small_batches import write_small
 from tests.workflow.preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +144,7 @@ def copy_workflow(folder: Path, preloaded: Preloaded) -> Workflow:
     for name in LINKED:
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
+    write_small(folder)
     return Workflow(folder, preloaded)
 
 

@@ -92,6 +92,7 @@ def serve(address: str, owner: int) -> None:
     """Answer calls until the owner is gone."""
     for library in LIBRARIES:
         import_module(library)
+    import_module("snakemake.cli").get_argument_parser()  # loads the plugins
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     threading.Thread(target=end_with, args=(owner,), daemon=True).start()
