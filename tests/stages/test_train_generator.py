@@ -76,10 +76,12 @@ def trained(folder: Path, options: str | None = None) -> Path:
     return weights
 
 
-@pytest.fixture(autouse=True)
-def quickly_shown(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def quickly_shown():
     """Samples are drawn in few steps; this changes no weights."""
-    monkeypatch.setattr(train_generator, "SHOWN_STEPS", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_generator, "SHOWN_STEPS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +105,6 @@ class Killed(BaseException):
 
 def killed_after(steps: int, folder: Path, monkeypatch) -> Path:
     """Begin a training that saves after every step and ends as if killed; returns its file of progress."""
-    monkeypatch.setattr(resumable, "SAVE_EVERY", 0.0)
     save = resumable.save
 
     def save_and_die(progress, path):
@@ -111,10 +112,10 @@ def killed_after(steps: int, folder: Path, monkeypatch) -> Path:
         if progress.step == steps:
             raise Killed
 
-    monkeypatch.setattr(resumable, "save", save_and_die)
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(resumable, "SAVE_EVERY", 0.0)
+        patched.setattr(resumable, "save", save_and_die)
         trained(folder)
-    monkeypatch.undo()
     return progress_file(folder / "draws.safetensors")
 
 
