@@ -65,7 +65,7 @@ def options(**others):
     chosen = {
         **{"study": "tiny", "seed": 1, "networks": ENTRIES, "roles": ROLES, "explained_class": "predicted"},
         "measuring": {"perceptual": measuring, "realism": measuring, "similarity": measuring, "faces": None},
-        **{"relations": {"smile": [["absent", "present", "near"]]}, "bootstrap": 200, "confidence": 0.95},
+        **{"relations": {"smile": [["absent", "present", "near"]]}, "bootstrap": 100, "confidence": 0.95},
     }
     return json.dumps({**chosen, **others})
 

@@ -47,13 +47,14 @@ TINY = {
         "pgd": {"method": "pgd", "iterations": 2},
     },
     "evaluation": {"infills": ["blur"]},
+    "statistics": {"bootstrap": 100},
 }
 PHOTOS = {
     "study": "photos",
     "dataset": {"folder": "photos", "size": 32, "rows": 4, "shares": {"test": 1}},
     "shard_rows": 2,
     "explained_rows": 4,
-    **{section: TINY[section] for section in ("classifiers", "saliency", "evaluation")},
+    **{section: TINY[section] for section in ("classifiers", "saliency", "evaluation", "statistics")},
 }
 SMALL = '''
 """Small, and open to mischief: files beside it make it fail where a gradient is asked for."""

@@ -27,7 +27,7 @@ LIBRARIES = (
     "safetensors.torch", "scipy.stats", "sklearn.metrics", "captum.attr", "matplotlib.figure",
     "matplotlib.backends.backend_svg", "jinja2", "yaml", "snakemake.cli", "torch._dynamo", "timm", "torchmetrics",
     "diffusers.models.unets.unet_2d", "datasets", "onnxruntime", "onnxscript", "skimage.metrics",
-    "hypothesis", "jsonschema",
+    "jsonschema",
 )  # fmt: skip
 KILLED = 137  # what a shell says of a process that was killed
 CLIENT = """#!{python} -IS

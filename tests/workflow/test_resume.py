@@ -241,7 +241,7 @@ def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_se
     shutil.copytree(undisturbed, folder, symlinks=True)
     study = folder / "studies" / "tiny.yaml"
     before = study.read_text(encoding="utf-8")
-    study.write_text(before + "statistics: {confidence: 0.9}\n", encoding="utf-8")
+    study.write_text(before.replace("bootstrap: 100", "bootstrap: 101"), encoding="utf-8")
     with begun(folder, preloaded.python, preloaded.environment()) as run:
         wait_for(lambda: "rule metrics:" in said(folder), run)
         os.killpg(run.pid, signal.SIGKILL)
