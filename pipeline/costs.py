@@ -1,6 +1,7 @@
 """What a job costs: time by cause, memory, network evaluations; and the packages and modules that it ran with."""
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -171,5 +172,9 @@ def package_versions() -> dict[str, str]:
     for module, package in PACKAGES.items():
         if module in sys.modules:
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                versions[package] = importlib.metadata.version(package)
+                versions[package] = package_version(package)
     return versions
+
+
+package_version = functools.cache(importlib.metadata.version)
+"""The version of a package; reading it takes milliseconds, and a process asks once a table."""

@@ -128,7 +128,7 @@ print(json.dumps({
 
 
 def test_a_method_of_two_files_is_in_schema_reference_and_plan(tmp_path):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
     write_two_files(tmp_path)
     found = json.loads(in_a_process_of_its_own(ADDED, tmp_path))
     assert found == {"schema": True, "reference": True, "evaluations": 3, "module": True, "torch": False}
