@@ -159,10 +159,10 @@ def device_name(device: "torch.device | str") -> str:
 def imported_modules() -> list[str]:
     """Return the names of the modules of this package that this process has imported to compute.
 
-    Commands and declarations, by which it was called, decide nothing.
+    Commands and declarations, by which it was called, decide nothing, nor do the sections that type its options.
     """
     package = __name__.partition(".")[0]
-    beside = tuple(f"{package}.{each}" for each in ("commands", "workflow"))
+    beside = tuple(f"{package}.{each}" for each in ("commands", "workflow", "study", "datasets.declared"))
     return [name for name in sys.modules if name.partition(".")[0] == package and not name.startswith(beside)]
 
 
