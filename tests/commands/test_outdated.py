@@ -28,7 +28,7 @@ CHANGED += ["score_accusations", "metrics", "report"]
 def computed(tmp_path_factory):
     """A folder where the study `tiny` has been computed, with a network that judges."""
     with working_in(tmp_path_factory.mktemp("computed")) as folder:
-        run_stages(write_tiny(counterfactuals=QUICK, generators={"dae": {"file": "dae.safetensors"}}, **JUDGING))
+        run_stages(write_tiny(counterfactuals=QUICK, generators={}, **JUDGING))
     return folder
 
 
