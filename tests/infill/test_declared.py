@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 import pipeline.infill
 from pipeline.infill import declared
 from pipeline.infill.file import open_infill
+from tests.copied import copy_package
 
 ROOT = Path(__file__).resolve().parents[2]
 CHOSEN = {"infill": "quantile", "share": 1.0}
@@ -27,9 +27,10 @@ plan = Plan(Study.model_validate({{
     "classifiers": {{"net": {{"timm": "resnet18", "classes": ["a", "b"], "task": "smile"}}}},
     "saliency": {{"map": {{"method": "fido", "infill": {CHOSEN}}}}},
 }}))
+text = reference()
 print(json.dumps({{
     "schema": "Quantile" in json.loads(schema_text())["$defs"],
-    "reference": "## infill: quantile" in reference() and "infill: {{infill: quantile, share: 0.9}}" in reference(),
+    "reference": "## infill: quantile" in text and "infill: {{infill: quantile, share: 0.9}}" in text,
     "module": "pipeline.infill.quantile" in plan.modules("saliency"),
     "called": plan.study.saliency["map"].filled_in,
     "torch": "torch" in sys.modules,
@@ -48,7 +49,7 @@ def write_two_files(folder: Path) -> None:
 
 
 def test_an_in_filler_of_two_files_is_in_schema_reference_and_plan(tmp_path):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
+    copy_package(tmp_path)
     write_two_files(tmp_path)
     process = subprocess.run([sys.executable, "-c", ADDED], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert process.returncode == 0, process.stderr
