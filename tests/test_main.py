@@ -26,6 +26,14 @@ def modules(import_times):
     return {line[2].strip().split(".")[0] for line in lines}
 
 
+@pytest.mark.parametrize(("given", "held"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_that_wait_sleep_unless_a_person_says_otherwise(given, held):
+    without = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    asked = [sys.executable, "-c", "import os, pipeline.__main__; print(os.environ['OMP_WAIT_POLICY'])"]
+    told = subprocess.run(asked, capture_output=True, text=True, env={**without, **given}, cwd=ROOT, timeout=60)
+    assert told.stdout.strip() == held
+
+
 def test_help_lists_the_stages_and_imports_no_stage():
     shown = run("--help", python=("-X", "importtime"))
     assert shown.returncode == 0
@@ -54,9 +62,8 @@ def test_a_missing_option_is_named_without_a_traceback():
 
 
 def test_a_mistake_of_the_person_is_one_sentence_and_exit_code_2(tmp_path):
-    options = json.dumps(
-        {"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}, "generators": {}, "fillers": {}}
-    )
+    entries = {"networks": {"mine": {"file": str(tmp_path / "absent.safetensors")}}, "generators": {}, "fillers": {}}
+    options = json.dumps({**entries, "files": {}})
     refused = run("identify", "--options", options, "--identities", str(tmp_path / "mine.json"))
     # A rule keeps standard error as its log, so the person at the terminal is told on standard output as well.
     assert (refused.returncode, refused.stdout) == (2, refused.stderr)
@@ -69,7 +76,7 @@ def test_a_stage_that_succeeds_says_nothing_and_writes_its_file(tmp_path):
     (tmp_path / "weights.onnx").write_bytes(b"weights")
     names = ["one", "two"]
     entry = {"onnx": str(tmp_path / "weights.onnx"), "classes": ["a", "b"]}
-    options = json.dumps({"networks": dict.fromkeys(names, entry), "generators": {}, "fillers": {}})
+    options = json.dumps({"networks": dict.fromkeys(names, entry), "generators": {}, "fillers": {}, "files": {}})
     files = [tmp_path / f"{name}.json" for name in names]
     done = run("identify", "--options", options, "--identities", *map(str, files))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

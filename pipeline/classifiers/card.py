@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.classifiers.train import Quality
+from pipeline.section import Section
 
 
 def model_card(
     name: str,
-    options: dict[str, Any],
+    recipe: Section,
     figures: dict[str, Any],
     *,
     seconds: float,
@@ -19,23 +20,24 @@ def model_card(
 ) -> str:
     """Markdown: what the network is, how it was made and how good it is.
 
-    options: the recipe. figures: "quality" and perhaps "as_trained" (Quality), "flips" ({concept: share}).
+    recipe: as a study says it. figures: "quality" and perhaps "as_trained" (Quality), "flips" ({concept: share}).
     """
     quality: Quality = figures["quality"]
+    dataset = json.dumps(recipe.dataset.model_dump(mode="json"), sort_keys=True)
     lines = [
         f"# {name}",
         "",
-        purpose(options),
+        purpose(recipe),
         "",
         "| | |",
         "|---|---|",
-        f"| architecture | timm {options['architecture']} {json.dumps(options['options'], sort_keys=True)} |",
-        f"| tasks | {', '.join(options['tasks'])} |",
-        f"| data | {json.dumps(options['dataset'], sort_keys=True)}, split train, {options['rows'] or 'all'} images |",
-        f"| planted shortcut | {shortcut(options)} |",
-        f"| optimiser | AdamW, {options['steps']} steps of {options['batch_size']}, rate {options['learning_rate']} |",
-        f"| adversarial training | {adversarial(options)} |",
-        f"| seed | {options['seed']} |",
+        f"| architecture | timm {recipe.architecture} {json.dumps(recipe.options, sort_keys=True)} |",
+        f"| tasks | {', '.join(recipe.tasks)} |",
+        f"| data | {dataset}, split train, {recipe.rows or 'all'} images |",
+        f"| planted shortcut | {shortcut(recipe)} |",
+        f"| optimiser | AdamW, {recipe.steps} steps of {recipe.batch_size}, rate {recipe.learning_rate} |",
+        f"| adversarial training | {adversarial(recipe)} |",
+        f"| seed | {recipe.seed} |",
         f"| command | `make train NETWORK={name} STUDY=...` with the study of this recipe (`suite` if it ships) |",
         f"| time, device | {seconds:.0f} s of training, {device} |",
         f"| sha256 | `{hashlib.sha256(weights.read_bytes()).hexdigest()}` |",
@@ -43,7 +45,7 @@ def model_card(
         f"## Quality on {quality.rows:,} images of the split test",
         "",
         *quality_table(
-            quality, "independent concepts, true labels" if "world" in options["dataset"] else "as they are"
+            quality, "independent concepts, true labels" if hasattr(recipe.dataset, "world") else "as they are"
         ),
     ]
     if "as_trained" in figures:
@@ -60,28 +62,28 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def purpose(options: dict[str, Any]) -> str:
-    if options["steps"] == 0:
+def purpose(recipe: Section) -> str:
+    if recipe.steps == 0:
         return "An untrained network: a control that explanations must not find meaning in."
-    if len(options["tasks"]) == 1:
-        return f"A classifier of the task `{options['tasks'][0]}`."
+    if len(recipe.tasks) == 1:
+        return f"A classifier of the task `{recipe.tasks[0]}`."
     return "A network with one head per task, calibrated by one temperature per head."
 
 
-def shortcut(options: dict[str, Any]) -> str:
-    planted = options["relabel"]
+def shortcut(recipe: Section) -> str:
+    planted = recipe.relabel
     if planted is None:
         return "none"
     return (
-        f"where {planted['nuisance']} is below {planted['below']:g}, the label is read with the value of"
-        f" `{planted['by']}` in place of `{planted['concept']}`"
+        f"where {planted.nuisance} is below {planted.below:g}, the label is read with the value of"
+        f" `{planted.by}` in place of `{planted.concept}`"
     )
 
 
-def adversarial(options: dict[str, Any]) -> str:
-    if not options["epsilon"]:
+def adversarial(recipe: Section) -> str:
+    if not recipe.epsilon:
         return "none"
-    return f"L2 ball of radius {options['epsilon']:g} (images in [0, 1]), {options['attack_steps']} steps"
+    return f"L2 ball of radius {recipe.epsilon:g} (images in [0, 1]), {recipe.attack_steps} steps"
 
 
 def quality_table(quality: Quality, how: str) -> list[str]:

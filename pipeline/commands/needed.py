@@ -9,9 +9,9 @@ from typing import Any
 from pipeline.classifiers.identity import without_state
 from pipeline.fingerprint import canonical_json
 from pipeline.rows import IDENTITY
+from pipeline.stages.common import kept_columns
 from pipeline.stages.identify import identity_now
 from pipeline.stages.networks import filler_identity, generator_identity, network_identity
-from pipeline.tables import KEPT
 from pipeline.workflow import stages
 from pipeline.workflow.base import Kept
 from pipeline.workflow.plan import Plan
@@ -44,7 +44,7 @@ class Needed:
 
 def keeping() -> list[str]:
     """The stages that keep rows under their own names."""
-    return [name for name, stage in stages().items() if stage.keeps == name]
+    return [name for name, stage in stages().items() if stage.store == name]
 
 
 def needed_by(plan: Plan) -> Iterator[Needed]:
@@ -52,7 +52,7 @@ def needed_by(plan: Plan) -> Iterator[Needed]:
     found = {name: network_of(plan, name) for name in [*plan.networks, *plan.generators, *plan.fillers]}
     identities = {name: identity_of(plan, name, known or {}) for name, known in found.items()}
     for stage in keeping():
-        columns = [[field.name, str(field.type)] for field in KEPT[stage]]
+        columns = [[field.name, str(field.type)] for field in kept_columns(stage)]
         for job in plan.by_classifier(stage):
             for kept in job.stage.kept(job, identities):
                 yield Needed(stage, kept, columns, all(found[name] is not None for name in kept.of))
@@ -82,8 +82,8 @@ def network_of(plan: Plan, name: str) -> dict[str, Any] | None:
 
     Without its state, which only loading tells.
     """
-    options = json.loads(plan.options("identify"))
-    return without_state(identity_now(Path(plan.identity(name)), options, plan.code("identify")))
+    identity = Path(plan.identity(name))
+    return without_state(identity_now(identity, plan.chosen("identify"), plan.code("identify")))
 
 
 def read_identity(folder: Path) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from pipeline.classifiers.identity import without_state
 from pipeline.fingerprint import canonical_json
 from pipeline.report.provenance import read_page_provenance
+from pipeline.section import Section
 from pipeline.stages.common import provenance, read_weights
 from pipeline.stages.identify import identity_now
 from pipeline.tables import TableError, read_provenance
@@ -54,13 +55,13 @@ class Wanted:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.known: dict[str, tuple[dict[str, Any], str]] = {}
+        self.known: dict[str, tuple[Section, str]] = {}
         self.weights: dict[str, Any] = {}
 
-    def of_stage(self, stage: str) -> tuple[dict[str, Any], str]:
+    def of_stage(self, stage: str) -> tuple[Section, str]:
         """The options and the code of a stage."""
         if stage not in self.known:
-            self.known[stage] = json.loads(self.plan.options(stage)), self.plan.code(stage)
+            self.known[stage] = self.plan.chosen(stage), self.plan.code(stage)
         return self.known[stage]
 
     def stands(self, job: Job) -> bool:

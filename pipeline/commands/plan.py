@@ -61,7 +61,7 @@ class Left:
         """Rows of passes that are to be computed."""
         if not self.waits(job):
             return 0
-        found = self.kept.get((job.stage.keeps, passes.network, passes.method), Counter())
+        found = self.kept.get((job.stage.store, passes.network, passes.method), Counter())
         return max(0, passes.rows - sum(found[name] for name in self.looked_at(job))) if found else passes.rows
 
     def evaluations(self, job: Job, passes: Passes) -> int:
@@ -73,7 +73,7 @@ class Left:
         """Rows of its table that are to be computed; all of them where a job keeps none."""
         if not self.waits(job):
             return 0
-        kept = sum(each.rows for each in job.takes.passes) if job.stage.keeps else 0
+        kept = sum(each.rows for each in job.takes.passes) if job.stage.store else 0
         share = sum(self.rows(job, each) for each in job.takes.passes) / kept if kept else 1.0
         return round(job.takes.rows * share)
 
@@ -127,7 +127,7 @@ def line(name: str, jobs: Sequence[Job], left: Left) -> list[str]:
     at_most = "" if all(job.takes.exact for job in jobs) else "< "
     rows = [sum(job.takes.rows for job in counted), sum(left.rows_of_table(job) for job in counted)]
     asked = [(job, passes) for job in jobs for passes in job.takes.passes]
-    sizes = [sum(job.table_bytes for job in jobs), sum(job.store_bytes for job in jobs if job.stage.keeps)]
+    sizes = [sum(job.table_bytes for job in jobs), sum(job.store_bytes for job in jobs if job.stage.store)]
     told = [f"{at_most}{count:,}" for count in rows] if counted else [NONE, NONE]
     return [name, f"{len(jobs):,}", f"{len(waiting):,}", *told, *evaluation_cells(asked, left), *map(size, sizes)]
 

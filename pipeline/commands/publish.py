@@ -1,12 +1,11 @@
 """Make a generator, its guide or an autoencoder of weights that were trained by a recipe, here or elsewhere."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
-from pipeline.fingerprint import canonical_json
 from pipeline.study import load_study
+from pipeline.study.training import DiffusionTraining
 from pipeline.workflow.plan import Plan
 from pipeline.workflow.trained import trained_files
 
@@ -54,23 +53,23 @@ def publish_generator(
 ) -> None:
     from pipeline.stages import gate, train_generator
 
-    recipe, options = (json.loads(plan.options(stage, name)) for stage in ("train_generator", "gate"))
-    held = fitting(name, state, train_generator.describe(recipe))
+    chosen = plan.chosen("gate", name)
+    held = fitting(name, state, train_generator.describe(chosen.recipe))
     if samples is not None:
-        options["gate"]["samples"] = samples
+        chosen = chosen.model_copy(update={"gate": chosen.gate.model_copy(update={"samples": samples})})
     record, neighbours = weights.with_suffix(".json"), weights.with_name(f"{name}-neighbours.png")
-    train_generator.write_generator(name, recipe, held, weights, weights.with_suffix(".png"))
-    train_generator.write_record(record, **told)
-    gate.gate(name, canonical_json(options), weights, record, weights.with_suffix(".md"), neighbours)
+    train_generator.write_generator(name, chosen.recipe, held, weights, weights.with_suffix(".png"))
+    train_generator.write_record(record, told)
+    gate.gate(name, chosen.model_dump_json(), weights, record, weights.with_suffix(".md"), neighbours)
     record.unlink()
 
 
 def publish_guide(plan: Plan, name: str, state: Path, weights: Path, samples: int | None, told: dict[str, Any]) -> None:
     from pipeline.stages import train_guide
 
-    recipe = json.loads(plan.options("train_guide", name))
-    tested = train_guide.labelled(recipe, "test", recipe["tested"])
-    held = fitting(name, state, train_guide.describe(recipe, tested.heads[recipe["task"]]))
+    recipe = plan.chosen("train_guide", name)
+    tested = train_guide.labelled(recipe, "test", recipe.tested)
+    held = fitting(name, state, train_guide.describe(recipe, tested.heads[recipe.task]))
     told = {**told, "images": images_seen(recipe, train_guide.labelled)}
     train_guide.write_guide(name, recipe, held, tested, told, weights, weights.with_suffix(".md"))
 
@@ -80,21 +79,22 @@ def publish_autoencoder(
 ) -> None:
     from pipeline.stages import train_autoencoder
 
-    chosen = json.loads(plan.options("train_autoencoder", name))
-    held = fitting(name, state, train_autoencoder.describe(chosen["recipe"]))
+    chosen = plan.chosen("train_autoencoder", name)
+    recipe, gate = chosen.recipe, chosen.gate
+    held = fitting(name, state, train_autoencoder.describe(recipe))
     if samples is not None:
-        chosen["gate"]["images"] = samples
-    told = {**told, "images": images_seen(chosen["recipe"], train_autoencoder.with_concepts)}
+        gate = gate.model_copy(update={"images": samples})
+    told = {**told, "images": images_seen(recipe, train_autoencoder.with_concepts)}
     beside = weights.with_suffix(".png"), weights.with_suffix(".md")
-    train_autoencoder.write_autoencoder(name, chosen, held, told, weights, *beside)
+    train_autoencoder.write_autoencoder(name, recipe, gate, held, told, weights, *beside)
 
 
-def images_seen(recipe: dict[str, Any], read: "Callable[..., TrainingData]") -> int:
+def images_seen(recipe: DiffusionTraining, read: "Callable[..., TrainingData]") -> int:
     """How many images a recipe trains on; a world has as many as it asks for, and drawing them takes minutes.
 
     read: images of (recipe, split, number), as the training reads them.
     """
-    return recipe["rows"] if "world" in recipe["dataset"] else len(read(recipe, "train", recipe["rows"]).images)
+    return recipe.rows if hasattr(recipe.dataset, "world") else len(read(recipe, "train", recipe.rows).images)
 
 
 PUBLISHING = {

@@ -113,7 +113,7 @@ def carried_by(job: Job, there: Sequence[str]) -> dict[str, Any]:
 
 def option_causes(job: Job, told: Mapping[str, Any]) -> Iterator[Cause]:
     """Options that differ between what stands and the study."""
-    now = json.loads(job.plan.options(job.stage.name, job.network))
+    now = job.plan.chosen(job.stage.name, job.network).model_dump(mode="json")
     kind = kind_of(job.outputs[0])
     for path, was, became in changed_options(told["options"], now):
         yield Cause(option_cause(path, was, became, kind))

@@ -23,7 +23,7 @@ from pipeline.diffusion.blocks import (
 )
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.samplers import encode_ddim, sample_ddim
-from pipeline.diffusion.schedule import Schedule
+from pipeline.diffusion.schedule import Schedule, respaced_by_stride
 from pipeline.diffusion.topology import Levels
 
 EMBEDDED = 512  # length of the embedding of a timestep, at every width
@@ -208,3 +208,25 @@ def encode(network: DiffusionAutoencoder, images: Tensor, schedule: Schedule, pr
 def decode(network: DiffusionAutoencoder, codes: Codes, schedule: Schedule, predicts: str = "noise") -> Tensor:
     """Images (N, C, H, W) in [-1, 1] of codes: the U-Net once for each step of the schedule."""
     return sample_ddim(conditioned(network, codes.semantic, schedule, predicts), codes.noise, clip=True)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """A network on the schedule that it was trained on, for images in [0, 1]."""
+
+    network: DiffusionAutoencoder
+    schedule: Schedule
+    predicts: str = "noise"
+
+    @property
+    def size(self) -> int:
+        """Side of its images in pixels."""
+        return self.network.shape.size
+
+    def encode(self, images: Tensor, steps: int) -> Codes:
+        """Codes of images (N, C, H, W) in [0, 1]. Raises UserError for steps that no whole stride gives."""
+        return encode(self.network, images * 2 - 1, respaced_by_stride(self.schedule, steps), self.predicts)
+
+    def decode(self, codes: Codes, steps: int) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of codes. Raises UserError for steps that no whole stride gives."""
+        return (decode(self.network, codes, respaced_by_stride(self.schedule, steps), self.predicts) + 1) / 2

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from pipeline.diffusion.autoencoder import Autoencoder
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.entry import LOADERS, Generator, existing_files
 from pipeline.diffusion.roles import check_kind
@@ -16,11 +17,12 @@ from pipeline.errors import UserError
 CHANNELS = 3  # of the images of every study
 
 
-def load_generator(name: str, entry: Mapping[str, Any], kind: str = "unet") -> Denoiser | NoisyClassifier:
-    """The generator of that name, frozen, on the CPU in float32: a Denoiser on its full schedule, or a NoisyClassifier.
+def load_generator(name: str, entry: Mapping[str, Any], kind: str = "unet") -> Denoiser | NoisyClassifier | Autoencoder:
+    """The generator of that name, frozen, on the CPU in float32.
 
-    entry: as in the study, see `diffusion.entry.Generator`. kind: "unet" or "noisy-classifier". The side of its images
-    is `shape.size` of its network. Raises UserError for a wrong entry, a missing, altered or unsuitable file, and for a
+    A Denoiser or an Autoencoder on its full schedule, or a NoisyClassifier. entry: as in the study, see
+    `diffusion.entry.Generator`. kind: "unet", "autoencoder" or "noisy-classifier". The side of its images is
+    `shape.size` of its network. Raises UserError for a wrong entry, a missing, altered or unsuitable file, and for a
     generator of another kind.
     """
     parsed = parse_entry(Generator, name, entry)
@@ -36,4 +38,6 @@ def load_generator(name: str, entry: Mapping[str, Any], kind: str = "unet") -> D
     if description.kind == "noisy-classifier":
         network.classes = description.classes and tuple(description.classes)
         return network
+    if description.kind == "autoencoder":
+        return Autoencoder(network, full_schedule(**description.schedule), description.predicts)
     return Denoiser(network, full_schedule(**description.schedule), description.predicts, description.variance)

@@ -103,47 +103,6 @@ AfterStep = Callable[[Progress, float], Any]
 """Called with the progress and the loss of the step, to report and to save."""
 
 
-def train_denoiser(
-    progress: Progress,
-    images: Tensor,
-    schedule: Schedule,
-    *,
-    classes: Tensor | None = None,
-    after_step: AfterStep = lambda progress, loss: None,
-) -> dict[str, Tensor]:
-    """Train from where `progress` stands to the end of its recipe; returns the averaged weights.
-
-    images: uint8 (N, C, H, W). classes: (N,) of a class-conditional network. Raises UserError where the loss is not a
-    number.
-    """
-    loss = partial(denoising_loss, recipe=progress.recipe)
-    return follow_recipe(progress, images, on_noised(loss, schedule, classes), after_step)
-
-
-def train_guide(
-    progress: Progress,
-    images: Tensor,
-    classes: Tensor,
-    schedule: Schedule,
-    *,
-    after_step: AfterStep = lambda progress, loss: None,
-) -> dict[str, Tensor]:
-    """Train a classifier of noised images (Dhariwal & Nichol 2021, section 4) as `train_denoiser` trains a denoiser."""
-    return follow_recipe(progress, images, on_noised(guiding_loss, schedule, classes), after_step)
-
-
-def train_autoencoder(
-    progress: Progress,
-    images: Tensor,
-    schedule: Schedule,
-    *,
-    after_step: AfterStep = lambda progress, loss: None,
-) -> dict[str, Tensor]:
-    """Train a diffusion autoencoder (Preechakul et al. 2022): encoder and U-Net together, by the U-Net's loss alone."""
-    loss = partial(autoencoding_loss, recipe=progress.recipe)
-    return follow_recipe(progress, images, on_noised(loss, schedule), after_step)
-
-
 LossOf = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 """Takes the network, clean images in [-1, 1], which of the training images they are, and what else is drawn from."""
 
@@ -156,21 +115,40 @@ def on_noised(loss_of: Callable[..., Tensor], schedule: Schedule, classes: Tenso
 
     def loss(network: nn.Module, clean: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
         steps = spread_steps(len(rows), len(schedule), generator)
-        noise = torch.randn(clean.shape, generator=beside(clean, generator), device=clean.device)
+        noise = torch.randn(clean.shape, generator=generator_on(clean.device, generator), device=clean.device)
         chosen = None if classes is None else classes[rows].to(clean.device)
         return loss_of(network, clean, noise, steps, schedule, classes=chosen)
 
     return loss
 
 
-def beside(images: Tensor, generator: torch.Generator) -> torch.Generator:
-    """The generator, or one of its seed on the card of the images: a CPU would draw slower than the card learns."""
-    on_cpu = images.device.type == "cpu"
-    return generator if on_cpu else torch.Generator(images.device).manual_seed(generator.initial_seed())
+def denoising(recipe: Recipe, schedule: Schedule, classes: Tensor | None = None) -> LossOf:
+    """The loss of a diffusion model. classes: (N,) of all training images, for a class-conditional network."""
+    return on_noised(partial(denoising_loss, recipe=recipe), schedule, classes)
 
 
-def follow_recipe(progress: Progress, images: Tensor, loss_of: LossOf, after_step: AfterStep) -> dict[str, Tensor]:
-    """The steps of a training; returns the averaged weights. images: uint8 (N, C, H, W)."""
+def autoencoding(recipe: Recipe, schedule: Schedule) -> LossOf:
+    """The loss of a diffusion autoencoder (Preechakul et al. 2022): encoder and U-Net learn by the U-Net's alone."""
+    return on_noised(partial(autoencoding_loss, recipe=recipe), schedule)
+
+
+def guiding(schedule: Schedule, classes: Tensor) -> LossOf:
+    """The loss of a classifier of noised images (Dhariwal & Nichol 2021, section 4). classes: (N,) of all images."""
+    return on_noised(guiding_loss, schedule, classes)
+
+
+def generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """The generator, or one of its seed on the card: a CPU would draw slower than the card learns."""
+    return generator if device.type == "cpu" else torch.Generator(device).manual_seed(generator.initial_seed())
+
+
+def follow_recipe(
+    progress: Progress, images: Tensor, loss_of: LossOf, after_step: AfterStep = lambda progress, loss: None
+) -> dict[str, Tensor]:
+    """Train from where `progress` stands to the end of its recipe; returns the averaged weights.
+
+    images: uint8 (N, C, H, W). Raises UserError where the loss is not a number.
+    """
     recipe, network = progress.recipe, progress.network
     device = next(network.parameters()).device
     computed = precision(device, recipe.precision)

@@ -11,10 +11,19 @@ from torch import Tensor
 
 from pipeline.classifiers.wrap import log_odds
 from pipeline.errors import UserError
+from pipeline.explain.probes import Look
 from pipeline.explain.proxy import Proxy
+from pipeline.noise import Noise
 
 BALANCES = ((1.0, 0.0), (0.05, 1.0))
 """Weights of evidence and of closeness in the objectives of the two g-directions, as published."""
+
+
+class NoDirection(UserError):
+    """There is none to be found around this source with these images; nothing that another attempt would change."""
+
+
+KINDS = ("g", "h", "random", "mean-difference", "linear")
 
 Score = Callable[[Tensor], Tensor]
 """Takes offsets (N, L) from the source's code; returns a number (N,) to be raised, in which rows are independent."""
@@ -24,8 +33,9 @@ Score = Callable[[Tensor], Tensor]
 class Direction:
     """Where to move codes.
 
-    vector: (L,) float32 of length 1. kind: "g" or "h". rank: from 0, by how much it matters. sign: of an h-direction,
-    1 or -1: which way along its axis; 1 for g. eigenvalue: of an h-direction, the curvature of the score along it.
+    vector: (L,) float32 of length 1. kind: one of KINDS. rank: from 0, by how much it matters. sign: of an h-direction,
+    1 or -1: which way along its axis; 1 of all others. eigenvalue: of an h-direction, the curvature of the score along
+    it.
     """
 
     vector: Tensor
@@ -35,8 +45,36 @@ class Direction:
     eigenvalue: float | None = None
 
 
+@dataclass(frozen=True)
+class Around:
+    """What is known where a direction is looked for: a source image, and other images of the same kind.
+
+    Functions of the family "directions" take it, and `noise`: given numbers, a row for each, that of the source image.
+    They return directions, the most promising first.
+
+    look: at codes around that of the source. semantic: (N, L) codes of all images, logits: (N, K) what the classifier
+    says of them. source: which of them is the source. target: the class to lead to. labels: (N,) the true class of
+    each, -1 where it is not known; None where no image has one.
+    """
+
+    look: Look
+    semantic: Tensor
+    logits: Tensor
+    source: int
+    target: int
+    labels: Tensor | None = None
+
+    @property
+    def origin(self) -> int:
+        """The class that the source is taken for."""
+        return int(self.logits[self.source].argmax())
+
+
+NoiseOf = Callable[[Sequence[int]], Noise]
+
+
 def gradient_direction(score: Score, length: int, rank: int = 0) -> Direction:
-    """The direction in which the score rises fastest from offset 0. Raises UserError where it does not change."""
+    """The direction in which the score rises fastest from offset 0. Raises NoDirection where it does not change."""
     with torch.enable_grad():
         offset = torch.zeros(1, length, requires_grad=True)
         (slope,) = torch.autograd.grad(score(offset).sum(), offset)
@@ -90,10 +128,10 @@ def proxy_directions(proxy: Proxy, length: int, target: int, count: int) -> list
 
 
 def unit_vector(vector: Tensor) -> Tensor:
-    """A vector (L,) at length 1. Raises UserError for one without a direction."""
+    """A vector (L,) at length 1. Raises NoDirection for one without a direction."""
     norm = torch.linalg.vector_norm(vector)
     if not torch.isfinite(norm) or norm == 0:
-        raise UserError(
+        raise NoDirection(
             "there is no direction: the classifier says the same whatever the code; use another source image, or a"
             " larger radius of the probes"
         )
@@ -103,11 +141,11 @@ def unit_vector(vector: Tensor) -> Tensor:
 def unit_along(codes: Tensor, vector: Tensor) -> float:
     """The length of one standard deviation of codes (N, L), N at least 2, along a direction (L,) of length 1.
 
-    Raises UserError for codes that do not differ along it.
+    Raises NoDirection for codes that do not differ along it.
     """
     unit = float((codes.double() @ vector.double()).std())
     if len(codes) < 2 or not unit > 0:
-        raise UserError(
+        raise NoDirection(
             f"{len(codes)} codes do not differ along the direction, so that it has no scale; use more images"
         )
     return unit

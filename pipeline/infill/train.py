@@ -5,24 +5,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pipeline.diffusion.train import AfterStep, Progress, follow_recipe
+from pipeline.diffusion.train import LossOf
 from pipeline.infill.masks import draw_keep
 from pipeline.infill.vae import Filled, VaeInfill
 
 
-def train_vae(
-    progress: Progress,
-    images: Tensor,
-    divergence: float,
-    *,
-    after_step: AfterStep = lambda progress, loss: None,
-) -> dict[str, Tensor]:
-    """Train from where `progress` stands to the end of its recipe; returns the averaged weights.
+def filling(divergence: float) -> LossOf:
+    """The loss of an in-filler of images whose sides are divisible by 4.
 
-    images: uint8 (N, 3, H, W), sides divisible by 4. divergence: weight of the code's Kullback-Leibler divergence.
-    Raises UserError where the loss is not a number.
+    divergence: weight of the code's Kullback-Leibler divergence.
     """
-    return follow_recipe(progress, images, partial(filling_loss, divergence=divergence), after_step)
+    return partial(filling_loss, divergence=divergence)
 
 
 def filling_loss(

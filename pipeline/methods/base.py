@@ -22,6 +22,8 @@ InfillChoice = Annotated[
 Score = Literal["log-odds", "logit"]
 TargetWord = Literal["next", "second-best", "most-confused", "near", "far"]
 TARGET_KEYS = ("fixed", "pairs", "table")
+ENCODING = ("autoencoder", "encode_steps", "decode_steps")
+WAY = ("longest", "marks", "halvings")
 ROLES = ("generator", "guide", "helper")
 """What networks and generators that a method names are to it."""
 CONFINING = ("immutable", "region")
@@ -283,3 +285,112 @@ class CounterfactualMethod(Method):
         options = {key: value for key, value in self.options().items() if key not in LOADED}
         cone = options.pop("cone", None) or {}
         return {**options, **{key: value for key, value in cone.items() if key != "helper"}}
+
+
+class DirectionMethod(Method):
+    """A method that explains a classifier by one direction of the codes of an autoencoder, for all images.
+
+    Its function takes (around, *, noise, options) and returns directions, of which the best on calibration images is
+    kept. It is searched around one image of the split `search`.
+    """
+
+    family = "directions"
+    libraries = ("torch",)
+
+    autoencoder: Name = Field(description="The diffusion autoencoder: of `generators`, or shipped.")
+    encode_steps: int = Field(250, ge=2, description="Steps of the way from an image to its noise; a whole stride.")
+    decode_steps: int = Field(100, ge=2, description="Steps of the way from a code to its image; a whole stride.")
+    target: str | None = Field(
+        None,
+        description="The class that the direction leads to. If nothing is said, the likeliest of the others for the"
+        " first image of the split `search`. The images of that class are led the other way.",
+    )
+    images: int = Field(
+        64,
+        ge=3,
+        description="Images of the split `search` that are encoded, the first ones: they tell how far codes spread. The"
+        " first that is not decided for the target is the one to search around.",
+    )
+    calibration: int = Field(
+        16, ge=1, description="How many of the others choose between directions: the one that flips most of them."
+    )
+    longest: float = Field(
+        3.0,
+        gt=0,
+        description="How far an image is led, in standard deviations of the codes along the direction.",
+    )
+    marks: int = Field(5, ge=1, description="Places on the way, evenly spread, at which it is first looked.")
+    halvings: int = Field(6, ge=0, description="Halvings between two marks, to find the smallest step that flips.")
+    rows: int | None = Field(
+        None, ge=1, description="Only so many of the images that are explained, the first ones; all if nothing is said."
+    )
+
+    def options(self) -> dict[str, Any]:
+        """What decides a direction, and where it leads a given image."""
+        return self.model_dump(mode="json", exclude={"vary", "classifiers", "rows"})
+
+    def encoding(self) -> dict[str, Any]:
+        """What decides the codes that it needs."""
+        return {key: getattr(self, key) for key in ENCODING}
+
+    def keywords(self) -> dict[str, Any]:
+        """The options of its function."""
+        shared = DirectionMethod.model_fields
+        return {key: value for key, value in self.options().items() if key not in shared and key != "method"}
+
+    def probing(self) -> dict[str, Any]:
+        """The options that decide which probes it looks at, and so what is kept of them."""
+        return self.keywords()
+
+    def parts(self) -> dict[str, str]:
+        """The generators that it names, by what they are to it."""
+        return {"autoencoder": self.autoencoder}
+
+    def deciding_codes(self, autoencoder: Mapping[str, Any]) -> dict[str, Any]:
+        """All that decides a code besides its image. autoencoder: its identity."""
+        steps = {key: value for key, value in self.encoding().items() if key != "autoencoder"}
+        code = [fingerprint("pipeline.datasets.transform", deciding=True)]
+        return {"steps": steps, "autoencoder": dict(autoencoder), "code": code}
+
+    def deciding_probes(self, network: Mapping[str, Any], autoencoder: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """All that decides what is seen around a source besides it and the images that tell how codes spread.
+
+        network, autoencoder: the identities of the two.
+        """
+        decided = self.decided_by([self.module()], seed)
+        return {
+            **decided,
+            "method": {"method": self.options()["method"], **self.probing()},
+            "codes": self.deciding_codes(autoencoder),
+            "network": dict(network),
+        }
+
+    def deciding_transfer(self, network: Mapping[str, Any], autoencoder: Mapping[str, Any]) -> dict[str, Any]:
+        """All that decides where an image is led besides it, its target and the direction."""
+        return {
+            "way": {key: getattr(self, key) for key in WAY},
+            "code": [fingerprint("pipeline.explain.transfer", deciding=True)],
+            "codes": self.deciding_codes(autoencoder),
+            "network": dict(network),
+        }
+
+    def probes(self) -> int:
+        """Codes around the source that its function looks at, at most."""
+        return 0
+
+    def candidates(self) -> int:
+        """Directions of which one is chosen, at most."""
+        return 1
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether it sends gradients through the classifier; none does."""
+        return False
+
+    def searching(self) -> int:
+        """Decodes of the whole search, at most: probes, and each direction at each mark on the calibration images."""
+        return self.probes() + self.calibration * (1 + self.candidates() * self.marks)
+
+    def transferring(self) -> int:
+        """Decodes of one image on its way, at most."""
+        return 1 + self.marks + self.halvings

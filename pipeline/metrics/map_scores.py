@@ -1,6 +1,7 @@
 """All that is measured of maps: what finds the pixels that matter, and what the classifier says where they are filled.
 
-A new metric of maps is a function of its own module, yielded here, and an entry of METRICS.
+A metric that follows from maps and the pixels that matter is an entry of METRICS that names its function; others are
+yielded here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +15,10 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.infill import Infill
 from pipeline.infill.masked import masked_logits
 from pipeline.metrics.flipping import flipping_curves, keeping_auc, removal_auc
+from pipeline.metrics.functions import loaded
 from pipeline.metrics.localisation import fixed_boxes, localisation_error, tuned_boxes
 from pipeline.metrics.saliency_metric import saliency_metric
-from pipeline.metrics.truth_maps import Scored, among, pointing_game, truth_auroc, truth_average_precision, truth_mass
+from pipeline.metrics.truth_maps import Scored, among, truth_auroc, truth_mass
 from pipeline.noise import Noise
 
 NOT_FILLABLE = "filling in exactly the true parts does not change this decision"
@@ -81,8 +83,8 @@ def against_truth(maps: np.ndarray, positives: np.ndarray, filled: Scored) -> It
     yield Found("truth_auroc", area, NO_FLIP)
     fillable = area.scored & filled.scored & (filled.values == 1)
     yield Found("truth_auroc_fillable", among(area.values, fillable), NOT_FILLABLE)
-    yield Found("truth_average_precision", truth_average_precision(maps, positives), NO_FLIP)
-    yield Found("pointing_game", pointing_game(maps, positives), NO_FLIP)
+    for name, function in loaded("saliency"):
+        yield Found(name, function(maps, positives), NO_FLIP)
 
 
 def by_boxes(maps: np.ndarray, marked: np.ndarray, explained: Explained) -> Iterator[Found]:

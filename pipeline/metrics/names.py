@@ -1,6 +1,8 @@
 """METRICS: all that is known of each metric of rows, once. The stages, the report and the documentation read it.
 
-A metric is a function of this package, and its entry here. This module imports nothing that takes time.
+A metric is a function of this package, and its entry here. One that follows from what all of its family are given names
+its function, and is computed by it alone; others are computed together, by the stage. This module imports nothing that
+takes time.
 """
 
 from typing import Literal, NamedTuple
@@ -14,10 +16,11 @@ class Metric(NamedTuple):
     better: None where neither way is. values: between what they lie. label: its name for readers. meaning: what it
     says, in words that follow the label; of two definitions, the corrected one. paper: what the published one has
     otherwise, where both stand in the tables. details: whole sentences that the documentation has besides. name: what
-    it is called over rows, if that is another.
+    it is called over rows, if that is another. function: what computes it, as module:function; of counterfactuals from
+    (counterfactuals, images), both (N, 3, H, W) in [0, 1], values (N,); of maps from (maps, positives), Scored.
     """
 
-    family: Literal["classifiers", "saliency", "counterfactuals", "accusations"]
+    family: Literal["classifiers", "saliency", "counterfactuals", "accusations", "directions"]
     question: Literal["valid", "close", "real", "truth", "concepts", "cost"] | None
     summary: Literal["share", "mean"] | None
     better: Literal["higher", "lower"] | None
@@ -27,6 +30,7 @@ class Metric(NamedTuple):
     details: str = ""
     paper: str = ""
     name: str | None = None
+    function: str | None = None
 
 
 METRICS = {
@@ -67,12 +71,14 @@ METRICS = {
         "average precision",
         "how pure the top of the map is: the share of pixels that matter, averaged from the highest pixel down;"
         " guessing gives the share of pixels that matter",
+        function="pipeline.metrics.truth_maps:truth_average_precision",
     ),
     "pointing_game": Metric(
         *("saliency", None, "mean", "higher", "0 to 1"),
         "pointing game",
         "the share of images in which the highest pixel of the map is one that matters",
         "Zhang et al. 2018, without a tolerance; of several highest pixels, the share that matters.",
+        function="pipeline.metrics.truth_maps:pointing_game",
     ),
     "removal_auc": Metric(
         *("saliency", None, "mean", "lower", "about 0 to 1"),
@@ -218,6 +224,7 @@ METRICS = {
         "changed pixels",
         "the share of pixels that change by more than one step of 8 bits",
         "On average over their channels.",
+        function="pipeline.metrics.closeness:sparsity",
     ),
     "perceptual_distance": Metric(
         *("counterfactuals", "close", "mean", "lower", "0 up"),
@@ -272,6 +279,24 @@ METRICS = {
         " be a little below 0",
         "The unbiased kernel estimate (KID of Binkowski et al. 2018, over all pairs), with the jackknife's interval.",
         paper="from their own images",
+    ),
+    "causal_share": Metric(
+        *("counterfactuals", "truth", "share", "higher", "0 to 1"),
+        "causal",
+        "the share of flips, which are valid counterfactuals of images decided otherwise, that change a concept whose"
+        " change alone flips the decision",
+        "To any other class. With the next two it makes 1: each flip is one of the three.",
+    ),
+    "trivial_share": Metric(
+        *("counterfactuals", "truth", "share", "lower", "0 to 1"),
+        "trivial",
+        "the share of flips that change no concept, as adversarial examples do",
+    ),
+    "collateral_share": Metric(
+        *("counterfactuals", "truth", "share", "lower", "0 to 1"),
+        "collateral",
+        "the share of flips that change concepts, but none whose change alone flips the decision",
+        "Also where no concept does so alone.",
     ),
     "changes_cause": Metric(
         *("counterfactuals", "truth", "share", "higher", "0 to 1"),
@@ -354,8 +379,27 @@ METRICS = {
         "the share of images on which that concept is accused of its clean twin, which it does not flip",
         "With the threshold of `shortcut_found`.",
     ),
+    "concept_effect": Metric(
+        *("directions", None, None, None, "any"),
+        "effect on a concept",
+        "how far a concept moves along the direction, to where it flips the classifier, in standard deviations of what"
+        " a reader says of it",
+        "By `concept`. Of two values, towards the second; of more, the value that moves furthest.",
+    ),
+    "effect_correlation": Metric(
+        *("directions", None, None, "higher", "-1 to 1"),
+        "agreement with the truth",
+        "the correlation over concepts between how far each moves along the direction and how much changing it alone"
+        " changes what the classifier says",
+        "Pearson's; without the sign of a move.",
+    ),
 }
 """By the name in the scores of rows, in the order of the report."""
+
+
+def functions(family: str) -> dict[str, str]:
+    """The metrics of a family that have functions of their own, with these."""
+    return {name: known.function for name, known in METRICS.items() if known.family == family and known.function}
 
 
 def over_rows(metric: str) -> str:

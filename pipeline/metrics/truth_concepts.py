@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.metrics.truth_maps import Scored
+from pipeline.metrics.truth_maps import Scored, among
 
 
 def changed_concepts(
@@ -62,6 +62,18 @@ def changes_any(changed: np.ndarray, which: np.ndarray, wanted: np.ndarray) -> S
     changed, which = as_bools(changed, which)
     wanted = np.asarray(wanted, bool)
     return Scored(np.where(wanted, (changed & which).any(1), 0).astype(np.float64), wanted)
+
+
+def kinds_of_flips(changed: np.ndarray, flips: np.ndarray, wanted: np.ndarray) -> dict[str, Scored]:
+    """Whether each wanted counterfactual (N,) is causal, trivial or collateral: one of the three is 1, the others 0.
+
+    changed, flips: (N, C). Causal: it changes a concept that flips the classifier on this image. Trivial: it changes no
+    concept, as an adversarial example does. Collateral: it changes concepts, but none of those that flip.
+    """
+    changed, flips = as_bools(changed, flips)
+    causal = (changed & flips).any(1)
+    kinds = {"causal": causal, "trivial": ~changed.any(1), "collateral": changed.any(1) & ~causal}
+    return {kind: among(found.astype(np.float64), np.asarray(wanted, bool)) for kind, found in kinds.items()}
 
 
 def share_of(part: np.ndarray, whole: np.ndarray, wanted: np.ndarray) -> Scored:

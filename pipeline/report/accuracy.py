@@ -7,15 +7,13 @@ ROLES = {"classifiers": "classifier", "oracles": "oracle", "readers": "reader"}
 
 def show_accuracy(results: Results) -> dict | None:
     """One row per network, and per concept of a reader; nothing where no accuracy is known."""
-    rows = [
-        row for role in ROLES for network in results.options["roles"][role] for row in rows_of(results, role, network)
-    ]
+    rows = [row for role in ROLES for network in results.options.roles[role] for row in rows_of(results, role, network)]
     if not rows:
         return None
     return {
         "rows": rows,
         "interval_name": results.interval_name,
-        "roles": [role for role in ROLES if results.options["roles"][role]],
+        "roles": [role for role in ROLES if results.options.roles[role]],
     }
 
 

@@ -51,7 +51,7 @@ class Known:
     def changed(self, image_id: str, row: str) -> list[tuple[str, str]]:
         """The concepts that a reader sees change, each with what it was and became."""
         found = []
-        for reader in self.results.options["roles"]["readers"]:
+        for reader in self.results.options.roles["readers"]:
             for concept in self.results.tasks(reader):
                 before, after = (self.answers.get((reader, concept, each)) for each in (image_id, row))
                 if before and after and before[0] != after[0]:
@@ -67,7 +67,7 @@ def show_changes(results: Results) -> dict | None:
         return None
     return {
         "has_truth": results.has_truth,
-        "readers": results.options["roles"]["readers"],
+        "readers": results.options.roles["readers"],
         "colours": scale(),
         "strongest": percent(STRONGEST),
         "galleries": galleries,
@@ -81,7 +81,7 @@ def cards(results: Results, classifier: str) -> list[dict]:
     own = results.tables["counterfactuals"].filter(
         (polars.col("classifier") == classifier) & (polars.col("sample") == 0)
     )
-    chosen = ranked(own).head(results.options["examples"]).rows()
+    chosen = ranked(own).head(results.options.examples).rows()
     known = what_is_known(results, classifier, [image_id for image_id, _ in chosen])
     methods = methods_of(results, classifier)
     found = []

@@ -84,7 +84,7 @@ def examples(results: Results, classifier: str) -> list[Example]:
         maintain_order="left",
     )
     ranked = by_flips(originals, changes) if results.has_truth else by_certainty(originals)
-    chosen = ranked.head(results.options["examples"]).to_dicts()
+    chosen = ranked.head(results.options.examples).to_dicts()
     image_ids = [row["image_id"] for row in chosen]
     of_image: dict[str, list[Row]] = {}
     for row in changes.filter(polars.col("image_id").is_in(image_ids)).to_dicts():

@@ -23,7 +23,7 @@ def show_maps(results: Results) -> dict | None:
         return None
     return {
         "has_truth": results.has_truth,
-        "worst_of": results.tables["saliency"]["method"][0] if results.options["order"] == "worst" else None,
+        "worst_of": results.tables["saliency"]["method"][0] if results.options.order == "worst" else None,
         "colours": scale(),
         "galleries": galleries,
     }
@@ -36,9 +36,9 @@ def cards(results: Results, classifier: str, index: int) -> list[dict]:
     maps = results.tables["saliency"].filter(polars.col("classifier") == classifier)
     scores = scores_of(results, classifier)
     chosen = maps["image_id"].unique(maintain_order=True).to_list()
-    if results.options["order"] == "worst":
+    if results.options.order == "worst":
         chosen = worst_first(chosen, scores, maps["method"].to_list())
-    chosen = chosen[: results.options["examples"]]
+    chosen = chosen[: results.options.examples]
     images = {row["row_id"]: row for row in results.read("images", ["row_id", "image", "parts"], chosen)}
     shown = maps.filter(polars.col("image_id").is_in(chosen))
     drawn = results.read("saliency", ["row_id", "map", "shape"], shown["row_id"].to_list())

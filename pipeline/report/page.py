@@ -17,6 +17,7 @@ from pipeline.report import (
     changes,
     counterfactuals,
     dependence,
+    directions,
     failures,
     gallery,
     maps,
@@ -48,6 +49,7 @@ SECTIONS = {
     "maps": Section("Maps", maps.show_maps),
     "counterfactuals": Section("What the counterfactuals are worth", counterfactuals.compare_counterfactuals),
     "changes": Section("Counterfactuals", changes.show_changes),
+    "directions": Section("Directions", directions.show_directions),
     "bench": Section("What each explanation says of each concept", bench.hold_against_truth),
     "failures": Section("What failed", failures.list_failures),
     "provenance": Section("Where the tables come from", provenance.show_provenance),
@@ -65,8 +67,8 @@ def build_page(results: Results, follows_from: dict[str, Any]) -> str:
             body = Markup(templates.get_template(f"sections/{name}.html").render(context))
             shown.append({"name": name, "heading": context.get("heading") or section.heading, "body": body})
     return templates.get_template("page.html").render(
-        title=results.options["title"] or results.options["study"],
-        study=results.options["study"],
+        title=results.options.title or results.options.study,
+        study=results.options.study,
         follows_from=Markup(canonical_json(follows_from).replace("<", "\\u003c")),
         introduction=introduction(results),
         facts=facts(results),
@@ -116,7 +118,7 @@ def introduction(results: Results) -> str:
 def facts(results: Results) -> list[tuple[str, str]]:
     """The size of the study in numbers: what is counted, and the count."""
     images = results.good("images")
-    roles = results.options["roles"]
+    roles = results.options.roles
     counted = [("images", f"{images.height:,}")]
     sizes = images.select("width", "height").unique().rows()
     if len(sizes) == 1:

@@ -25,7 +25,11 @@ COLUMNS = {
     "saliency": (*STATE, "image_id", "classifier", "method", "infill"),
     "counterfactuals": (
         *(*STATE, "image_id", "classifier", "method", "target", "sample"),
-        *("predicted", "confidence_target", "flipped"),
+        *("predicted", "confidence_target", "flipped", "strength", "direction"),
+    ),
+    "directions": (
+        *(*STATE, "classifier", "method", "kind", "target", "source_image_id"),
+        *("decodes", "calibration_flip_rate"),
     ),
     "scores": (
         *(*STATE, "family", "image_id", "classifier", "method", "control", "metric", "concept", "value"),
@@ -59,7 +63,7 @@ class Results:
     parts: every file of every table. read: gives further columns of rows of a table: (table, columns, row_ids) -> rows.
     """
 
-    options: dict[str, Any]
+    options: Any
     tables: dict[str, polars.DataFrame]
     parts: list[Part]
     read: Callable[[str, Sequence[str], Sequence[str]], list[Row]]
@@ -67,7 +71,7 @@ class Results:
     @property
     def classifiers(self) -> list[str]:
         """Names of the networks that are explained."""
-        return self.options["roles"]["classifiers"]
+        return self.options.roles["classifiers"]
 
     @property
     def has_truth(self) -> bool:
@@ -149,7 +153,7 @@ def named(names: Sequence[str] | None, index: int) -> str:
     return names[index] if names and 0 <= index < len(names) else f"class{SPACE}{index}"
 
 
-def read_results(options: dict[str, Any], files: Mapping[str, Sequence[Path]]) -> Results:
+def read_results(options: Any, files: Mapping[str, Sequence[Path]]) -> Results:
     """Read every part of every table; files: table -> its parts, an empty list for a table that the study lacks.
 
     Raises TableError where a part breaks the contract of its table.

@@ -5,7 +5,7 @@ from pipeline.report.results import Results
 
 def list_steps(results: Results) -> dict:
     """One entry for each step: what it does, the steps that it reads from, the rows that it wrote if known."""
-    return {"steps": [{**step, **written(results, step["name"])} for step in results.options["steps"]]}
+    return {"steps": [{**step.model_dump(), **written(results, step.name)} for step in results.options.steps]}
 
 
 def written(results: Results, stage: str) -> dict:

@@ -4,11 +4,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow
+
 from pipeline.costs import Stopwatch
-from pipeline.tables import digest_of, write_table
+from pipeline.section import Section
+from pipeline.tables import SCHEMAS, digest_of, write_table
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -66,16 +70,32 @@ def costs_file(study: str, output: Path) -> Path:
     return folder / "costs" / f"{'-'.join(output.relative_to(folder).with_suffix('').parts)}.parquet"
 
 
+def read_options(stage: str, options: str) -> Any:
+    """The options of a stage with their types, from the JSON in which its rule hands them over.
+
+    Their types stand in its declaration, which is found by name, and so is in no fingerprint of code.
+    """
+    return import_module(f"pipeline.workflow.{stage}").Options.model_validate_json(options)
+
+
+def kept_columns(stage: str) -> pyarrow.Schema:
+    """What the row store keeps of each row of a stage, as its declaration says."""
+    declared = import_module(f"pipeline.workflow.{stage}").STAGE
+    columns = SCHEMAS[declared.keeps_of or declared.writes]
+    return pyarrow.schema([pyarrow.field(name, columns.field(name).type) for name in declared.keeps])
+
+
 def provenance(
-    stage: str, options: Mapping[str, Any], code: str, inputs: Mapping[str, Sequence[str | Path]], **more: Any
+    stage: str, options: Section, code: str, inputs: Mapping[str, Sequence[str | Path]], **more: Any
 ) -> dict[str, Any]:
     """What a table, or the page, follows from: stage, options, the identity of its code, and what it was made from.
 
     inputs: the parts of each table that it is made from. more: what else decides its rows.
     """
     made_from = {table: digest_of(parts) for table, parts in inputs.items() if parts}
-    told = {"stage": stage, "study": options["study"], "options": dict(options), "code": code, "inputs": made_from}
-    return {**told, **more, **({"seed": options["seed"]} if "seed" in options else {})}
+    chosen = options.model_dump(mode="json")
+    told = {"stage": stage, "study": chosen["study"], "options": chosen, "code": code, "inputs": made_from}
+    return {**told, **more, **({"seed": chosen["seed"]} if "seed" in chosen else {})}
 
 
 def read_weights(identities: Iterable[str | Path]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What can be said of each counterfactual by itself: every measure of the package, applied to rows."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,14 +10,16 @@ import torch
 from pipeline.classifiers.wrap import Classifier
 from pipeline.metrics import validity
 from pipeline.metrics.attributes import attributes_changed, label_variation
-from pipeline.metrics.closeness import ORDERS, distance, sparsity
+from pipeline.metrics.closeness import ORDERS, distance
 from pipeline.metrics.cout import cout, transitions
 from pipeline.metrics.features import features_of
+from pipeline.metrics.functions import loaded
 from pipeline.metrics.perceptual import perceptual_distance
 from pipeline.metrics.similarity import feature_similarity, same_face
 from pipeline.metrics.truth_concepts import (
     changed_concepts,
     changes_any,
+    kinds_of_flips,
     side_effects,
     truth_precision,
     truth_recall,
@@ -32,6 +34,7 @@ WRONG = "the classifier is wrong about the source, or its label is not known"
 NOT_VALID = "the classifier does not decide for the target"
 NO_CAUSE = "no single intervention makes the classifier decide for the target, or not all were judged"
 NOT_ONE_CAUSE = "the counterfactual is not valid, or not exactly one intervention makes the classifier decide for it"
+NO_FLIP = "the counterfactual does not flip the decision to the target, or not all interventions were judged"
 NOTHING_CHANGED = "no single intervention leads to the target, or the counterfactual changes no concept"
 
 
@@ -144,11 +147,12 @@ def by_oracles(batch: Batch) -> Iterator[Found]:
 
 
 def by_pixels(batch: Batch) -> Iterator[Found]:
-    """Distances in pixels, by the definition that does not depend on the size of image or batch."""
+    """Distances in pixels, by the definition that does not depend on the size of image or batch, and further values."""
     for name, order in ORDERS.items():
         found = distance(batch.counterfactuals, batch.sources, order)
         yield Found(name, everything(found), definition="corrected")
-    yield Found("sparsity", everything(sparsity(batch.counterfactuals, batch.sources)))
+    for name, function in loaded("counterfactuals"):
+        yield Found(name, everything(function(batch.counterfactuals, batch.sources)))
 
 
 def by_features(batch: Batch, networks: Networks) -> Iterator[Found]:
@@ -204,8 +208,11 @@ def by_truth(
     batch: Batch, reader: str, concepts: Sequence[str], changed: np.ndarray, answered: np.ndarray
 ) -> Iterator[Found]:
     """The changed concepts (N, C) against those whose intervention makes the classifier decide for the target."""
-    flips = flipping(batch, concepts)
+    flips, flips_at_all, known = flipping(batch, concepts)
     named = {"judge": reader}
+    flipped = batch.valid & (batch.source_logits.argmax(1) != batch.targets)
+    for kind, found in kinds_of_flips(changed, flips_at_all, flipped & known & answered).items():
+        yield Found(f"{kind}_share", found, NO_FLIP, **named)
     for metric, score, reason in (
         ("truth_precision", truth_precision, NOTHING_CHANGED),
         ("truth_recall", truth_recall, NO_CAUSE),
@@ -227,12 +234,17 @@ def by_truth(
         yield Found("changes_beside_cause", changes_any(own, every, elsewhere), **named)
 
 
-def flipping(batch: Batch, concepts: Sequence[str]) -> np.ndarray:
-    """Whether changing a concept alone leads to the target (N, C); nothing does where that is not known."""
-    flips = np.zeros((len(batch.made), len(concepts)), bool)
-    known: Mapping[str, bool] | None
+def flipping(batch: Batch, concepts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether changing a concept alone flips the decision to the target, and whether to any other class (N, C).
+
+    Nothing does where that is not known: the last, (N,), says where it is.
+    """
+    to_target, at_all = (np.zeros((len(batch.made), len(concepts)), bool) for _ in range(2))
+    known = np.zeros(len(batch.made), bool)
     for place, row in enumerate(batch.made):
-        known = batch.evidence.flips(row.image_id, row.target)
-        if known is not None:
-            flips[place] = [known[concept] for concept in concepts]
-    return flips
+        classes = batch.evidence.led_to(row.image_id)
+        if classes is not None:
+            known[place] = True
+            at_all[place] = [bool(classes[concept]) for concept in concepts]
+            to_target[place] = [row.target in classes[concept] for concept in concepts]
+    return to_target, at_all, known

@@ -82,19 +82,13 @@ class Evidence:
         """The logits (N, K) of a reader about one of its concepts."""
         return stacked(self.answers.get((reader, concept), {}), rows, len(self.tasks[reader][concept]))
 
-    def flips(self, image_id: str, target: int) -> dict[str, bool] | None:
-        """Whether changing each concept alone makes the classifier decide for the target; None where that is unknown.
-
-        Nothing makes it do so where it decides for the target already.
-        """
+    def led_to(self, image_id: str) -> dict[str, set[int]] | None:
+        """The other classes that changing each concept alone makes the classifier decide for; None where unknown."""
         concepts = self.changes.get(image_id)
         if not concepts or any(row not in self.own for rows in concepts.values() for row in rows):
             return None
-        there = int(self.own[image_id].argmax()) == target
-        return {
-            concept: not there and any(int(self.own[row].argmax()) == target for row in rows)
-            for concept, rows in concepts.items()
-        }
+        before = int(self.own[image_id].argmax())
+        return {concept: {int(self.own[row].argmax()) for row in rows} - {before} for concept, rows in concepts.items()}
 
 
 def stacked(answers: Logits, rows: Iterable[str], classes: int) -> np.ndarray:
@@ -104,13 +98,13 @@ def stacked(answers: Logits, rows: Iterable[str], classes: int) -> np.ndarray:
 
 
 def read_evidence(
-    classifier: str, options: Mapping[str, Any], predictions: Sequence[Path], judged: Sequence[Path], interventions: Any
+    classifier: str, options: Any, predictions: Sequence[Path], judged: Sequence[Path], interventions: Any
 ) -> Evidence:
     """Everything about a classifier's counterfactuals that stands in the tables.
 
     predictions: on images and interventions, judged: on counterfactuals. options: roles and explained_class.
     """
-    tasks, roles = read_provenance(predictions[0])["tasks"], options["roles"]
+    tasks, roles = read_provenance(predictions[0])["tasks"], options.roles
     task = task_of(classifier, tasks)
     oracles, readers = oracles_of(classifier, tasks, roles), [name for name in roles["readers"] if name != classifier]
     answers: dict[tuple[str, str], dict[str, np.ndarray]] = {}
@@ -126,7 +120,7 @@ def read_evidence(
             answers.setdefault((name, row["task"]), {})[row["source_row_id"]] = np.array(row["logits"])
             if (name, row["task"], source) == (classifier, task, "images"):
                 labels[row["source_row_id"]] = row["label"]
-                explained[row["source_row_id"]] = row[options["explained_class"]]
+                explained[row["source_row_id"]] = row[options.explained_class]
     changes = read_changes(interventions or [])
     return Evidence(classifier, tasks, oracles, readers, answers, explained, labels, changes)
 

@@ -82,21 +82,23 @@ def measure_set(
     evidence: Evidence,
     networks: Networks,
     real: Mapping[int, np.ndarray],
-    options: Mapping[str, Any],
+    correlations: Mapping[str, float],
+    options: Any,
     purpose: str | None,
 ) -> Iterator[OfSet]:
     """Every number about the rows (positions) of one method taken together.
 
-    real: the features of the images of each class. purpose: names the random streams; None for a single pair of
-    classes, of which there are many: no resampling then, and nothing about attributes.
+    real: the features of the images of each class. correlations: of labels with that of the task. purpose: names the
+    random streams; None for a single pair of classes, of which there are many: no resampling then, and nothing about
+    attributes.
     """
-    resampling = {key: options[key] for key in ("seed", "confidence")} | {"samples": options["bootstrap"]}
+    resampling = {"seed": options.seed, "confidence": options.confidence, "samples": options.bootstrap}
     for name in PUBLISHED_ORDERS:
         yield OfSet(name, published_distance(kept, rows, name, resampling, purpose), definition="paper")
     if networks.realism is not None:
         yield from realism(kept, rows, networks, real, options)
     for reader in evidence.readers if purpose is not None else ():
-        yield from attributes(kept, rows, evidence, reader, options["correlations"], resampling, purpose)
+        yield from attributes(kept, rows, evidence, reader, correlations, resampling, purpose)
 
 
 def published_distance(
@@ -115,7 +117,7 @@ def published_distance(
 
 
 def realism(
-    kept: Kept, rows: np.ndarray, networks: Networks, real: Mapping[int, np.ndarray], options: Mapping[str, Any]
+    kept: Kept, rows: np.ndarray, networks: Networks, real: Mapping[int, np.ndarray], options: Any
 ) -> Iterator[OfSet]:
     """Distances to the sources, as published, and to real images of the target class.
 
@@ -123,7 +125,7 @@ def realism(
     at once, an image that was left as it is would be as real as any.
     """
     sources, made = kept.column("sources", rows), kept.column("counterfactuals", rows)
-    network, confidence = networks.realism.name, options["confidence"]
+    network, confidence = networks.realism.name, options.confidence
     shown, of_paper = [sources, made], network
     if networks.as_published is not None:
         shown = [kept.column(f"published {name}", rows) for name in ("sources", "counterfactuals")]
@@ -142,7 +144,7 @@ def realism(
     yield OfSet("kernel_distance", *averaged([(sources, made)], kernel(True)), definition="paper", network=network)
     yield OfSet("kernel_distance", *averaged(by_target, kernel(False)), definition="corrected", network=network)
     if len(rows) >= 2 * SMALLEST_SET:
-        split = Estimate(split_frechet_distance(sources, made, seed=options["seed"]), None, None, len(made))
+        split = Estimate(split_frechet_distance(sources, made, seed=options.seed), None, None, len(made))
         yield OfSet("split_frechet_distance", split, definition="paper", network=network)
 
 

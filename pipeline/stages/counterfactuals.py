@@ -1,6 +1,5 @@
 """Change each image so that a classifier decides for another class, by every method of the study."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,17 +13,17 @@ from pipeline.datasets.transform import fit, fit_mask
 from pipeline.device import in_batches
 from pipeline.explain.counterfactuals import Counterfactuals
 from pipeline.images import content, decode_png, from_tensor, image_struct, to_tensor
-from pipeline.methods import parse_method
 from pipeline.methods.base import CounterfactualMethod
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
+from pipeline.stages.counterfactual_table import room, table_row
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
 from pipeline.stages.regions import confined, read_maps
 from pipeline.stages.targets import wanted_rows
-from pipeline.tables import KEPT, TableWriter, row_id
+from pipeline.tables import TableWriter
 
 BATCH = 24  # rows that are made and stored at once; a killed job makes at most these again
 NOT_FINITE = "the method led to pixels that are no numbers; weaken its guidance"
@@ -53,16 +52,18 @@ def counterfactuals(
     whole study, where a target follows from all of its images. saliency: the maps of the part, where a region follows
     from them. Rows that are known are looked up.
     """
-    chosen = json.loads(options)
+    chosen = read_options("counterfactuals", options)
     known = read_weights(identities)
-    with job("counterfactuals", chosen["study"], counterfactuals) as account:
+    with job("counterfactuals", chosen.study, counterfactuals) as account:
         with account.clock("tables"):
-            explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
+            explained = explained_rows(images, predictions, classifier, chosen.explained_class, rows)
         networks = Networks(chosen, account, known)
         judged = networks.classifier(classifier)
         wanted = {
-            name: wanted_rows(name, chosen, judged, explained[: room(name, chosen, before)], all_predictions or [])
-            for name in chosen["explains"][classifier]
+            name: wanted_rows(
+                name, chosen, judged, explained[: room(chosen.wanted[name].rows, before)], all_predictions or []
+            )
+            for name in chosen.explains[classifier]
         }
         maps = read_maps(saliency or [], classifier)
         inputs = {
@@ -73,17 +74,17 @@ def counterfactuals(
         told = provenance("counterfactuals", chosen, code, inputs, weights=known, rows=rows, before=before)
         with TableWriter(counterfactuals, "counterfactuals", told) as table:
             for name, of_method in wanted.items():
-                method = parse_method(chosen["methods"][name], "counterfactuals")
+                method = chosen.methods[name]
                 if method.is_confined:
                     of_method = confined(f"counterfactuals.{name}", method, of_method, maps)
                 deciding = method.deciding(
                     identity_of(classifier, chosen, known),
                     {role: identity_of(part, chosen, known) for role, part in method.parts().items()},
-                    chosen["seed"],
+                    chosen.seed,
                 )
                 made = keep(
                     f"counterfactuals {classifier} {name}",
-                    RowStore(store, "counterfactuals", method.method, deciding, KEPT["counterfactuals"]),
+                    RowStore(store, "counterfactuals", method.method, deciding, kept_columns("counterfactuals")),
                     of_method,
                     key_of,
                     partial(make_images, method, networks, judged),
@@ -96,17 +97,11 @@ def counterfactuals(
             account.rows = table.rows
 
 
-def room(name: str, options: Mapping[str, Any], before: int) -> int | None:
-    """How many images of the part a method explains at most; None for all."""
-    limit = options["wanted"][name]["rows"]
-    return None if limit is None else max(0, limit - before)
-
-
-def identity_of(name: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(name: str, options: Any, known: Mapping[str, Any]) -> dict[str, Any]:
     """All that decides what a network or generator of the study computes."""
-    if name in options["generators"]:
-        return generator_identity(options["generators"][name], known[name])
-    return network_identity(options["networks"][name], known[name], options["seed"])
+    if name in options.generators:
+        return generator_identity(options.generators[name], known[name])
+    return network_identity(options.networks[name], known[name], options.seed)
 
 
 def key_of(row: Row) -> Key:
@@ -132,7 +127,7 @@ def make_images(
         judged,
         sources.to(batch.device),
         batch.column("target"),
-        noise=batch.noise(networks.options["seed"], method.purpose()),
+        noise=batch.noise(networks.options.seed, method.purpose()),
         batch_size=batch.size,
         **method.keywords(),
         **loaded,
@@ -176,27 +171,3 @@ def failed() -> Row:
 def table_rows(name: str, classifier: str, rows: Sequence[Row], kept: Sequence[Row]) -> list[Row]:
     """The rows of one method, in the order of images, targets and samples."""
     return [table_row(name, classifier, *pair) for pair in zip(rows, kept, strict=True)]
-
-
-def table_row(name: str, classifier: str, row: Row, kept: Row) -> Row:
-    named = row_id(classifier, name, row["image_id"], row["target"], row["sample"])
-    written = {
-        **kept,
-        "row_id": named,
-        "image_id": row["image_id"],
-        "classifier": classifier,
-        "method": name,
-        "target": row["target"],
-        "sample": row["sample"],
-    }
-    if kept["status"] != "ok":
-        return written
-    logits = np.array(kept["logits"], np.float64)
-    shares = np.exp(logits - logits.max())
-    return {
-        **written,
-        "image": {**kept["image"], "path": f"{named}.png"},
-        "predicted": int(logits.argmax()),
-        "confidence_target": float(shares[row["target"]] / shares.sum()),
-        "flipped": int(logits.argmax()) == row["target"],
-    }

@@ -24,6 +24,7 @@ from pipeline.metrics.generated import (
 )
 from pipeline.metrics.realism import kernel_distance
 from pipeline.progress import bar
+from pipeline.stages.common import read_options
 from pipeline.stages.generator_card import generator_card
 from pipeline.stages.train_generator import draw, write_grid
 from pipeline.stages.training_data import TrainingData, read_training_data
@@ -38,18 +39,18 @@ def gate(name: str, options: str, weights: Path, record: Path, card: Path, neigh
     record: what the training noted. neighbours: a picture of the images that are nearest to training images, each with
     the nearest of these.
     """
-    chosen = json.loads(options)
-    recipe, measured = chosen["recipe"], chosen["gate"]
+    chosen = read_options("gate", options)
+    recipe, measured = chosen.recipe, chosen.gate
     denoiser = load_generator(name, {"file": str(weights)}, "unet")
     place(denoiser.network, pick_device())
-    readers = {reader: load(reader, chosen["networks"]) for reader in measured["readers"]}
+    readers = {reader: load(reader, chosen.networks) for reader in measured.readers}
     tasks = list(dict.fromkeys(task for reader in readers.values() for task in reader.heads))
-    seen = read_training_data({**recipe, "tasks": tasks, "relabel": None}, "train", recipe["rows"], as_trained=True)
-    fresh = fresh_images({**recipe, "tasks": tasks, "relabel": None}, measured["samples"])
-    with bar(f"draw {name}", measured["samples"]) as progress:
-        drawn = draw(name, denoiser, recipe["seed"], measured["samples"], measured["steps"], progress.advance)
-    features = measured["features"] and ClassifierFeatures(load(measured["features"], chosen["networks"]))
-    quality = measure(drawn, seen, fresh, readers, features, measured["steps"], recipe["seed"])
+    seen = read_training_data(recipe, "train", recipe.rows, tasks)
+    fresh = read_training_data(recipe, "test", measured.samples, tasks)  # as many as are drawn, or all there are
+    with bar(f"draw {name}", measured.samples) as progress:
+        drawn = draw(name, denoiser, recipe.seed, measured.samples, measured.steps, progress.advance)
+    features = measured.features and ClassifierFeatures(load(measured.features, chosen.networks))
+    quality = measure(drawn, seen, fresh, readers, features, measured.steps, recipe.seed)
     show_neighbours(neighbours, drawn, seen.images, quality.features or quality.pixels)
     told = {**json.loads(record.read_text(encoding="utf-8")), "images": len(seen.images)}
     text = generator_card(name, recipe, quality, told, weights, denoiser.network)
@@ -60,11 +61,6 @@ def gate(name: str, options: str, weights: Path, record: Path, card: Path, neigh
 def load(name: str, entries: dict[str, Any]) -> Classifier:
     """A network that measures, where it computes."""
     return place(load_classifier(name, entries[name]), pick_device())
-
-
-def fresh_images(recipe: dict[str, Any], count: int) -> TrainingData:
-    """Real images that were not trained on: as many as are drawn, or all there are."""
-    return read_training_data(recipe, "test", count, as_trained=True)
 
 
 def measure(

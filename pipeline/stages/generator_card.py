@@ -9,105 +9,133 @@ from torch import nn
 from pipeline.digests import file_digest
 from pipeline.metrics.autoencoding import LEAST_AUROC, LEAST_SIGNAL, Autoencoding
 from pipeline.metrics.generated import LARGEST_DEVIATION, LEAST_AGREEMENT, Quality
-
-Recipe = dict[str, Any]
+from pipeline.study.training import AutoencoderRecipe, GeneratorRecipe, GuideTraining, ImageTraining, InfillTraining
 
 
 def generator_card(
-    name: str, recipe: Recipe, quality: Quality, record: dict[str, Any], weights: Path, network: nn.Module
+    name: str, recipe: GeneratorRecipe, quality: Quality, record: dict[str, Any], weights: Path, network: nn.Module
 ) -> str:
-    """Markdown: what a diffusion model is, how it was made and what its images are like.
-
-    record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
-    """
-    lines = [
-        f"# {name}",
-        "",
+    """What a diffusion model is, how it was made and what its images are like."""
+    return model_card(
+        name,
         f"A diffusion model that draws images of {side(recipe)} pixels, without conditions (Dhariwal & Nichol 2021).",
-        "",
-        "| | |",
-        "|---|---|",
-        *network_rows("U-Net of guided diffusion", recipe["unet"], network),
-        f"| predicts | the {recipe['predicts']}{' and the variance' if recipe['variance_weight'] else ''} |",
-        *training_rows(name, recipe, record, weights),
-        "",
-        f"## Gate: {quality.samples:,} images, drawn in {quality.steps} steps (DDIM)",
-        "",
-        verdict(quality),
-        *concept_tables(quality),
-        *distance_table(quality),
-        "",
-        f"`{name}.png` shows images that it draws. `{name}-neighbours.png` shows in each row the image, among those"
-        " drawn, that is nearest to a training image, then the next, each with its three nearest training images.",
-    ]
-    return "\n".join(lines) + "\n"
+        [
+            *network_rows("U-Net of guided diffusion", recipe, network),
+            f"| predicts | the {recipe.predicts}{' and the variance' if recipe.variance_weight else ''} |",
+            *training_rows(name, recipe, record, weights),
+        ],
+        f"Gate: {quality.samples:,} images, drawn in {quality.steps} steps (DDIM)",
+        [
+            verdict(quality),
+            *concept_tables(quality),
+            *distance_table(quality),
+            "",
+            f"`{name}.png` shows images that it draws. `{name}-neighbours.png` shows in each row the image, among"
+            " those drawn, that is nearest to a training image, then the next, each with its three nearest training"
+            " images.",
+        ],
+    )
 
 
 def guide_card(
     name: str,
-    recipe: Recipe,
+    recipe: GuideTraining,
     accuracy: list[tuple[str, float]],
     rows: int,
     record: dict[str, Any],
     weights: Path,
     network: nn.Module,
 ) -> str:
-    """Markdown: what a classifier of noised images is, how it was made and how well it reads them.
+    """What a classifier of noised images is, how it was made and how well it reads them.
 
     accuracy: of each part of the schedule, by its name. rows: images of the split test that were read.
     """
-    lines = [
-        f"# {name}",
-        "",
-        f"A classifier of noised images of {side(recipe)} pixels by the task `{recipe['task']}`, whose gradient guides"
+    return model_card(
+        name,
+        f"A classifier of noised images of {side(recipe)} pixels by the task `{recipe.task}`, whose gradient guides"
         " a diffusion model (classifier guidance; Dhariwal & Nichol 2021).",
-        "",
-        "| | |",
-        "|---|---|",
-        *network_rows("descending half of a U-Net of guided diffusion", recipe["noisy_classifier"], network),
-        *training_rows(name, recipe, record, weights),
-        "",
-        f"## Accuracy on {rows:,} images of the split test",
-        "",
-        "Each image is noised at a step drawn from that part of the schedule.",
-        "",
-        "| noise of steps | accuracy |",
-        "|---|---|",
-        *(f"| {part} | {value:.3f} |" for part, value in accuracy),
-    ]
-    return "\n".join(lines) + "\n"
+        [
+            *network_rows("descending half of a U-Net of guided diffusion", recipe, network),
+            *training_rows(name, recipe, record, weights),
+        ],
+        f"Accuracy on {rows:,} images of the split test",
+        [
+            "Each image is noised at a step drawn from that part of the schedule.",
+            "",
+            "| noise of steps | accuracy |",
+            "|---|---|",
+            *(f"| {part} | {value:.3f} |" for part, value in accuracy),
+        ],
+    )
 
 
 def autoencoder_card(
-    name: str, recipe: Recipe, figures: Autoencoding, record: dict[str, Any], weights: Path, network: nn.Module
+    name: str,
+    recipe: AutoencoderRecipe,
+    figures: Autoencoding,
+    record: dict[str, Any],
+    weights: Path,
+    network: nn.Module,
 ) -> str:
-    """Markdown: what a diffusion autoencoder is, how it was made, how well it restores images and what its codes tell.
-
-    record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
-    """
-    lines = [
-        f"# {name}",
-        "",
+    """What a diffusion autoencoder is, how it was made, how well it restores images and what its codes tell."""
+    return model_card(
+        name,
         f"A diffusion autoencoder for images of {side(recipe)} pixels: a semantic code of what an image shows, and the"
         " noise of its details (DiffAE; Preechakul et al. 2022).",
-        "",
-        "| | |",
-        "|---|---|",
-        *network_rows("diffusion autoencoder", recipe["autoencoder"], network),
-        f"| predicts | the {recipe['predicts']} |",
-        *training_rows(name, recipe, record, weights),
-        "",
-        f"## Gate: {len(figures.signal):,} images of the split test, encoded in {figures.steps} steps and decoded in"
+        [
+            *network_rows("diffusion autoencoder", recipe, network),
+            f"| predicts | the {recipe.predicts} |",
+            *training_rows(name, recipe, record, weights),
+        ],
+        f"Gate: {len(figures.signal):,} images of the split test, encoded in {figures.steps} steps and decoded in"
         f" {figures.steps} (DDIM)",
-        "",
-        autoencoder_verdict(figures),
-        "",
-        f"Peak signal-to-noise ratio of the restored images: {figures.signal.mean():.1f} dB in the mean,"
-        f" {figures.signal.min():.1f} dB the lowest.",
-        *probe_table(figures),
-        "",
-        f"`{name}.png` shows images of the split test, and below each what is restored of it.",
-    ]
+        [
+            autoencoder_verdict(figures),
+            "",
+            f"Peak signal-to-noise ratio of the restored images: {figures.signal.mean():.1f} dB in the mean,"
+            f" {figures.signal.min():.1f} dB the lowest.",
+            *probe_table(figures),
+            "",
+            f"`{name}.png` shows images of the split test, and below each what is restored of it.",
+        ],
+    )
+
+
+def infill_card(
+    name: str,
+    recipe: InfillTraining,
+    errors: dict[str, dict[str, float]],
+    rows: int,
+    record: dict[str, Any],
+    weights: Path,
+    network: nn.Module,
+) -> str:
+    """What an in-filler is, how it was made, and how near it comes to what holes hide.
+
+    errors: of each in-filler by its name, for each kind of mask. rows: images of the split test that were filled.
+    """
+    kinds = list(next(iter(errors.values())))
+    return model_card(
+        name,
+        f"An in-filler for images of {side(recipe)} pixels (variational autoencoder; Chang et al. 2019).",
+        [
+            *network_rows("convolutional variational autoencoder", recipe, network, stored="float32"),
+            *training_rows(name, recipe, record, weights),
+        ],
+        f"Mean absolute error in the holes of {rows:,} images of the split test",
+        [
+            "In grey levels of 255, for each kind of mask, beside in-fillers without weights.",
+            "",
+            f"| in-filler | {' | '.join(kinds)} |",
+            f"|---|{'---|' * len(kinds)}",
+            *(f"| {each} | {' | '.join(f'{of[kind]:.1f}' for kind in kinds)} |" for each, of in errors.items()),
+        ],
+    )
+
+
+def model_card(name: str, says: str, rows: list[str], heading: str, measured: list[str]) -> str:
+    """Markdown: what a network is, a table of how it was made, and under a heading what was measured of it."""
+    lines = [f"# {name}", "", says, "", "| | |", "|---|---|", *rows, "", f"## {heading}", "", *measured]
     return "\n".join(lines) + "\n"
 
 
@@ -141,67 +169,32 @@ def probe_table(figures: Autoencoding) -> list[str]:
     return lines
 
 
-def infill_card(
-    name: str,
-    recipe: Recipe,
-    errors: dict[str, dict[str, float]],
-    rows: int,
-    record: dict[str, Any],
-    weights: Path,
-    network: nn.Module,
-) -> str:
-    """Markdown: what an in-filler is, how it was made, and how near it comes to what holes hide.
+def side(recipe: ImageTraining) -> str:
+    return f"{recipe.dataset.size} x {recipe.dataset.size}"
 
-    errors: of each in-filler by its name, for each kind of mask. rows: images of the split test that were filled.
+
+def network_rows(kind: str, recipe: ImageTraining, network: nn.Module, stored: str = "float16") -> list[str]:
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return [
+        f"| architecture | {kind} {json.dumps(recipe.network.model_dump(mode='json'), sort_keys=True)} |",
+        f"| parameters | {parameters:,}, stored as {stored} |",
+    ]
+
+
+def training_rows(name: str, recipe: ImageTraining, record: dict[str, Any], weights: Path) -> list[str]:
+    """What cards of all kinds say of how the weights came about.
+
+    record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
     """
-    kinds = list(next(iter(errors.values())))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    shape = json.dumps(recipe["vae"], sort_keys=True)
-    lines = [
-        f"# {name}",
-        "",
-        f"An in-filler for images of {side(recipe)} pixels (variational autoencoder; Chang et al. 2019).",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| architecture | convolutional variational autoencoder {shape} |",
-        f"| parameters | {parameters:,}, stored as float32 |",
-        *training_rows(name, recipe, record, weights),
-        "",
-        f"## Mean absolute error in the holes of {rows:,} images of the split test",
-        "",
-        "In grey levels of 255, for each kind of mask, beside in-fillers without weights.",
-        "",
-        f"| in-filler | {' | '.join(kinds)} |",
-        f"|---|{'---|' * len(kinds)}",
-        *(f"| {each} | {' | '.join(f'{of_kind[kind]:.1f}' for kind in kinds)} |" for each, of_kind in errors.items()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def side(recipe: Recipe) -> str:
-    return f"{recipe['dataset']['size']} x {recipe['dataset']['size']}"
-
-
-def network_rows(kind: str, shape: dict[str, Any], network: nn.Module) -> list[str]:
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    dataset = json.dumps(recipe.dataset.model_dump(mode="json"), sort_keys=True)
+    schedule = getattr(recipe, "schedule", None)
     return [
-        f"| architecture | {kind} {json.dumps(shape, sort_keys=True)} |",
-        f"| parameters | {parameters:,}, stored as float16 |",
-    ]
-
-
-def training_rows(name: str, recipe: Recipe, record: dict[str, Any], weights: Path) -> list[str]:
-    """What cards of all kinds say of how the weights came about."""
-    dataset = json.dumps(recipe["dataset"], sort_keys=True)
-    schedule = recipe.get("schedule")
-    return [
-        *([f"| schedule | {schedule['name']}, {schedule['steps']:,} steps |"] if schedule else []),
+        *([f"| schedule | {schedule.name}, {schedule.steps:,} steps |"] if schedule else []),
         f"| data | {dataset}, split train, {record['images']:,} images |",
-        f"| optimiser | AdamW, {recipe['steps']:,} steps of {recipe['batch_size']}, rate {recipe['learning_rate']:g},"
-        f" weights averaged with decay {recipe['average']:g} |",
-        f"| mirrored | {'half of the images' if recipe['flips'] else 'none'} |",
-        f"| seed | {recipe['seed']} |",
+        f"| optimiser | AdamW, {recipe.steps:,} steps of {recipe.batch_size}, rate {recipe.learning_rate:g},"
+        f" weights averaged with decay {recipe.average:g} |",
+        f"| mirrored | {'half of the images' if recipe.flips else 'none'} |",
+        f"| seed | {recipe.seed} |",
         f"| command | `make train NETWORK={name} STUDY=...` with the study of this recipe (`suite` if it ships) |",
         f"| time, device | {spent(record)} |",
         f"| sha256 | `{file_digest(weights)}` |",

@@ -1,7 +1,6 @@
 """Hash every network, generator and in-filler once, into small files that later jobs compare."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pipeline.fingerprint import canonical_json
 from pipeline.infill.identity import identify as identify_filler
 from pipeline.metrics.networks import LOADERS
 from pipeline.metrics.networks.identity import identify as identify_measuring
+from pipeline.stages.common import read_options
 
 
 def identify(options: str, identities: list[Path], code: str = "") -> None:
@@ -23,7 +23,7 @@ def identify(options: str, identities: list[Path], code: str = "") -> None:
 
     Beside it a note tells of which state of which files it is, so that nobody has to hash them again to know.
     """
-    chosen = json.loads(options)
+    chosen = read_options("identify", options)
     for path in identities:
         note = what_is_hashed(path.stem, chosen, code)  # before they are: what comes later is another state
         identity = with_state(path.stem, chosen, identity_of(path.stem, chosen))
@@ -32,7 +32,7 @@ def identify(options: str, identities: list[Path], code: str = "") -> None:
                 hidden.write_text(canonical_json(content) + "\n", encoding="utf-8")
 
 
-def identity_now(path: Path, options: Mapping[str, Any], code: str) -> dict[str, Any] | None:
+def identity_now(path: Path, options: Any, code: str) -> dict[str, Any] | None:
     """What the network, generator or in-filler of that name is now; None where its own files are not there.
 
     They are hashed only where the note beside its identity tells of another state of them, or of none; it is then told
@@ -50,19 +50,19 @@ def identity_now(path: Path, options: Mapping[str, Any], code: str) -> dict[str,
         return None
 
 
-def identity_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def identity_of(name: str, options: Any) -> dict[str, Any]:
     """What a network, generator or in-filler is, from its own files. Raises UserError where they are not there."""
-    if name in options["generators"]:
-        return identify_generator(name, options["generators"][name])
-    if name in options["fillers"]:
-        return identify_filler(name, options["fillers"][name])
-    entry = options["networks"][name]
+    if name in options.generators:
+        return identify_generator(name, options.generators[name])
+    if name in options.fillers:
+        return identify_filler(name, options.fillers[name])
+    entry = options.networks[name]
     return (identify_measuring if LOADERS.keys() & entry.keys() else identify_network)(name, entry)
 
 
-def with_state(name: str, options: Mapping[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
+def with_state(name: str, options: Any, identity: dict[str, Any]) -> dict[str, Any]:
     """The identity, with the digest of what the network holds where its files do not tell: then it is loaded."""
-    entry = options["networks"].get(name)
+    entry = options.networks.get(name)
     if entry is None or LOADERS.keys() & entry.keys() or not told_by_loading(parse_entry(Network, name, entry)):
         return identity
     from pipeline.classifiers.load import load_classifier
@@ -73,10 +73,10 @@ def with_state(name: str, options: Mapping[str, Any], identity: dict[str, Any]) 
     return {**identity, "state": state} if state else identity
 
 
-def what_is_hashed(name: str, options: Mapping[str, Any], code: str) -> dict[str, Any]:
+def what_is_hashed(name: str, options: Any, code: str) -> dict[str, Any]:
     """The entry of a network, generator or in-filler, the code that hashes it, size and time of each of its files."""
-    entry = next(options[kind][name] for kind in ("networks", "generators", "fillers") if name in options[kind])
-    files = {file: state_of(Path(file)) for file in options.get("files", {}).get(name, [])}
+    entry = next(kind[name] for kind in (options.networks, options.generators, options.fillers) if name in kind)
+    files = {file: state_of(Path(file)) for file in options.files.get(name, [])}
     return {"entry": entry, "code": code, "files": files}
 
 

@@ -1,11 +1,10 @@
 """Render every image again with one concept changed: the truth that explanations are scored against."""
 
-import json
 from pathlib import Path
 
 from pipeline.images import content, image_struct
 from pipeline.progress import bar
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_options
 from pipeline.tables import TableWriter, read_table, row_id
 from pipeline.worlds import Scene, World, load_world
 from pipeline.worlds import intervene as change
@@ -13,9 +12,9 @@ from pipeline.worlds import intervene as change
 
 def intervene(options: str, code: str, images: Path, interventions: Path) -> None:
     """Write one row per image, concept and other value of that concept."""
-    chosen = json.loads(options)
-    world = load_world(chosen["world"])
-    with job("intervene", chosen["study"], interventions) as account:
+    chosen = read_options("intervene", options)
+    world = load_world(chosen.world)
+    with job("intervene", chosen.study, interventions) as account:
         rows = read_table(images, "images", ["image_id", "status", "concepts", "nuisance"]).to_pylist()
         told = provenance("intervene", chosen, code, {"images": [images]})
         with TableWriter(interventions, "interventions", told) as table, bar("intervene", len(rows)) as progress:
@@ -23,7 +22,7 @@ def intervene(options: str, code: str, images: Path, interventions: Path) -> Non
                 if row["status"] == "ok":
                     scene = Scene(dict(row["concepts"]), dict(row["nuisance"]))
                     with account.clock("compute"):
-                        changed = changed_images(world, row["image_id"], scene, chosen["size"])
+                        changed = changed_images(world, row["image_id"], scene, chosen.size)
                     with account.clock("tables"):
                         table.extend(changed)
                 progress.advance(1)

@@ -1,11 +1,10 @@
 """Ask every network that judges what it sees in the counterfactuals."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, provenance, read_options, read_weights
 from pipeline.stages.judges import judges_of
 from pipeline.stages.predict import ask, prediction_rows
 from pipeline.tables import TableWriter, read_provenance, read_table
@@ -29,8 +28,8 @@ def judge(
     predictions: what the networks said of the images; tells their tasks. Counterfactuals that failed are left out.
     Of equal pixels made from one image a network is asked once, whoever made them.
     """
-    chosen = json.loads(options)
-    with job("judge", chosen["study"], judged) as account:
+    chosen = read_options("judge", options)
+    with job("judge", chosen.study, judged) as account:
         with account.clock("tables"):
             rows = list(read_rows(counterfactuals))
             known = read_provenance(predictions)["tasks"]
@@ -42,7 +41,7 @@ def judge(
             weights=read_weights(identities),
             tasks=known,
         )
-        judges = {name: judges_of(name, known, chosen["roles"]) for name in {row["classifier"] for row in rows}}
+        judges = {name: judges_of(name, known, chosen.roles) for name in {row["classifier"] for row in rows}}
         with TableWriter(judged, "predictions", told) as table:
             for path in identities:
                 own = [row for row in rows if path.stem in judges[row["classifier"]]]

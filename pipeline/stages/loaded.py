@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
+from pipeline.diffusion.autoencoder import Autoencoder
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.roles import check_same_size, check_unconditional
@@ -18,7 +19,7 @@ class Networks:
     known: what each was identified as.
     """
 
-    def __init__(self, options: Mapping[str, Any], account: Job, known: Mapping[str, Any]):
+    def __init__(self, options: Any, account: Job, known: Mapping[str, Any]):
         self.options = options
         self.account = account
         self.known = known
@@ -27,8 +28,8 @@ class Networks:
     def classifier(self, name: str) -> Classifier:
         if name not in self.loaded:
             with self.account.clock("load"):
-                entry, known = self.options["networks"][name], self.known[name]
-                network = load_classifier(name, entry, seed=self.options["seed"], identity=known)
+                entry, known = self.options.networks[name], self.known[name]
+                network = load_classifier(name, entry, seed=self.options.seed, identity=known)
                 self.loaded[name] = self.account.place(network)
         return self.loaded[name]
 
@@ -36,17 +37,26 @@ class Networks:
         """The diffusion model of that name. Raises UserError for one that must be told a class."""
         if name not in self.loaded:
             with self.account.clock("load"):
-                denoiser = load_generator(name, self.options["generators"][name], "unet")
+                denoiser = load_generator(name, self.options.generators[name], "unet")
                 self.account.place(denoiser.network)
             check_unconditional(f"generator '{name}'", denoiser.network.shape)
             self.loaded[name] = denoiser
+        return self.loaded[name]
+
+    def autoencoder(self, name: str) -> Autoencoder:
+        """The diffusion autoencoder of that name."""
+        if name not in self.loaded:
+            with self.account.clock("load"):
+                autoencoder = load_generator(name, self.options.generators[name], "autoencoder")
+                self.account.place(autoencoder.network)
+                self.loaded[name] = autoencoder
         return self.loaded[name]
 
     def guide(self, name: str, denoiser: Denoiser) -> NoisyClassifier:
         """The classifier of noised images of that name. Raises UserError where it takes images of another size."""
         if (key := f"guide {name}") not in self.loaded:
             with self.account.clock("load"):
-                guide = load_generator(name, self.options["generators"][name], "noisy-classifier")
+                guide = load_generator(name, self.options.generators[name], "noisy-classifier")
                 self.loaded[key] = self.account.place(guide)
         check_same_size(f"guide '{name}'", self.loaded[key].shape, denoiser.network.shape)
         return self.loaded[key]

@@ -1,10 +1,10 @@
 """Summarise the scores of rows, with intervals over images."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from pipeline.metrics.control_maps import CONTROLS
 from pipeline.metrics.names import METRICS, over_rows
 from pipeline.metrics.paired import paired_bootstrap
 from pipeline.metrics.statistics import Estimate, bootstrap_mean, share
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_options
 from pipeline.tables import iterate_table, row_id, write_table
 
 Unit = tuple[str, str | None]  # an image, and the target of its counterfactual
@@ -32,8 +32,8 @@ def metrics(options: str, code: str, scores: list[Path], metrics: Path) -> None:
 
     Failed scores are counted in a row of their own, and so are unscored ones.
     """
-    chosen = json.loads(options)
-    with job("metrics", chosen["study"], metrics) as account:
+    chosen = read_options("metrics", options)
+    with job("metrics", chosen.study, metrics) as account:
         with account.clock("tables"):
             groups, missing, of_sets = read_groups(scores)
         with account.clock("compute"):
@@ -105,7 +105,7 @@ def by_image(units: Values) -> np.ndarray:
     return np.array([sum(values) / len(values) for values in of_image.values()])
 
 
-def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
+def differences(groups: dict[tuple, Values], options: Any) -> Iterator[dict]:
     """One row for each ordered pair of methods, and for each method and control: interval and p, not yet adjusted.
 
     Pairs without an image that both have a score for are left out: there is nothing to compare. So are metrics of
@@ -121,7 +121,7 @@ def differences(groups: dict[tuple, Values], options: dict) -> Iterator[dict]:
             of_methods.setdefault((family, metric, *named.items()), {})[contender] = values
     for (family, metric, *named), methods in of_methods.items():
         name, better = over_rows(metric), METRICS[metric].better
-        sampling = {"seed": options["seed"], "samples": options["bootstrap"], "confidence": options["confidence"]}
+        sampling = {"seed": options.seed, "samples": options.bootstrap, "confidence": options.confidence}
         sampling["purpose"] = row_id(family, metric, *dict(named).values())
         for first, second in contests(methods):
             shared = [unit for unit in methods[first] if unit in methods[second]]
@@ -152,7 +152,7 @@ def reversed_estimate(estimate: Estimate) -> Estimate:
     return Estimate(-estimate.value, low, high, estimate.n)
 
 
-def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) -> Iterator[dict]:
+def summaries(key: tuple, values: Values, missing: Counter[str], options: Any) -> Iterator[dict]:
     """The row of a group of scores over those that have a value, and one for each status that counts the others."""
     if values:
         yield summary(key, values, options)
@@ -165,7 +165,7 @@ def summaries(key: tuple, values: Values, missing: Counter[str], options: dict) 
         yield metric_row(family, name, named, nothing, None, status=status, reason=reason)
 
 
-def summary(key: tuple, values: Values, options: dict) -> dict:
+def summary(key: tuple, values: Values, options: Any) -> dict:
     """The row of the metrics table for one group of scores."""
     family, metric, *names = key
     known = METRICS[metric]
@@ -207,10 +207,10 @@ def metric_row(
     }
 
 
-def summarise(values: np.ndarray, kind: str | None, purpose: str, options: dict) -> Estimate:
+def summarise(values: np.ndarray, kind: str | None, purpose: str, options: Any) -> Estimate:
     """A share of ones, or a mean; shares of an image over several targets or samples are averaged like any number."""
     if kind == "share" and np.isin(values, (0, 1)).all():
-        return share(values, options["confidence"])
+        return share(values, options.confidence)
     return bootstrap_mean(
-        values, seed=options["seed"], purpose=purpose, samples=options["bootstrap"], confidence=options["confidence"]
+        values, seed=options.seed, purpose=purpose, samples=options.bootstrap, confidence=options.confidence
     )

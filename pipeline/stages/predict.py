@@ -17,11 +17,11 @@ from pipeline.classifiers.wrap import Classifier
 from pipeline.device import in_batches
 from pipeline.images import decode_png, to_tensor
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import Job, job, provenance, read_weights
+from pipeline.stages.common import Job, job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.labels import class_index
 from pipeline.stages.networks import network_identity
-from pipeline.tables import KEPT, TableWriter, read_provenance, read_table, row_id
+from pipeline.tables import TableWriter, read_provenance, read_table, row_id
 
 BATCH = 64
 STORED_AT_ONCE = 512  # rows; a killed job computes at most these again
@@ -40,10 +40,10 @@ def predict(
     interventions: Path | None = None,
 ) -> None:
     """Write one row per network, task, and image or intervention; logits in the row store are not computed again."""
-    chosen = json.loads(options)
-    with job("predict", chosen["study"], predictions) as account:
+    chosen = read_options("predict", options)
+    with job("predict", chosen.study, predictions) as account:
         with account.clock("tables"):
-            rows = read_rows(images, interventions, chosen["world"])
+            rows = read_rows(images, interventions, chosen.world)
             dataset_tasks = read_provenance(images)["tasks"]
         found: dict[str, pyarrow.Table] = {}
         tasks: dict[str, Heads] = {}
@@ -82,10 +82,10 @@ def read_rows(images: Path, interventions: Path | None, world_name: str | None) 
     return rows
 
 
-def ask(identity: Path, options: Row, rows: Sequence[Row], store: Path, account: Job) -> tuple[Heads, pyarrow.Table]:
+def ask(identity: Path, options: Any, rows: Sequence[Row], store: Path, account: Job) -> tuple[Heads, pyarrow.Table]:
     """The tasks of the network that has the name of its identity's file, and its logits of the rows, in their order."""
-    name, seed = identity.stem, options["seed"]
-    entry = options["networks"][name]
+    name, seed = identity.stem, options.seed
+    entry = options.networks[name]
     with account.clock("load"):
         known = json.loads(identity.read_text())
         classifier = account.place(load_classifier(name, entry, seed=seed, identity=known))
@@ -97,7 +97,7 @@ def ask(identity: Path, options: Row, rows: Sequence[Row], store: Path, account:
 
     found = keep(
         f"predict {name}",
-        RowStore(store, "predict", "logits", network_identity(entry, known, seed), KEPT["predict"]),
+        RowStore(store, "predict", "logits", network_identity(entry, known, seed), kept_columns("predict")),
         rows,
         key_of,
         lambda batch: make_logits(tried_out(), batch),

@@ -1,6 +1,5 @@
 """Show the results of a study on one page that opens offline."""
 
-import json
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,7 +7,7 @@ from pipeline.files import appearing
 from pipeline.report.dependence import figures
 from pipeline.report.page import build_page
 from pipeline.report.results import read_results
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_options
 
 
 def report(
@@ -22,6 +21,7 @@ def report(
     interventions: list[Path] | None = None,
     saliency: list[Path] | None = None,
     counterfactuals: list[Path] | None = None,
+    directions: list[Path] | None = None,
 ) -> None:
     """Write the page, and its charts as SVG files to the folder `figures` beside it."""
     files = {
@@ -30,11 +30,12 @@ def report(
         "predictions": predictions,
         "saliency": saliency or [],
         "counterfactuals": counterfactuals or [],
+        "directions": directions or [],
         "scores": scores,
         "metrics": [metrics],
     }
-    chosen = json.loads(options)
-    with job("report", chosen["study"], page) as account, account.clock("compute"):
+    chosen = read_options("report", options)
+    with job("report", chosen.study, page) as account, account.clock("compute"):
         results = read_results(chosen, files)
         for name, drawing in figures(results).items():
             write_text(page.parent / "figures" / f"{quote(name, safe=' ')}.svg", drawing)

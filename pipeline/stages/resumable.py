@@ -1,18 +1,59 @@
 """A long training that can be killed: it goes on from a file that it writes every few minutes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from pipeline.diffusion.train import AfterStep, Progress
+from pipeline.costs import device_name
+from pipeline.device import pick_device
+from pipeline.diffusion.train import AfterStep, LossOf, Progress, Recipe, follow_recipe
 from pipeline.files import appearing
+from pipeline.fingerprint import digest
 from pipeline.progress import bar
+from pipeline.section import Section
 
 SAVE_EVERY, SHOW_EVERY = 180.0, 600.0  # seconds
 
 State = dict[str, Tensor]
+
+
+@contextmanager
+def trained(
+    name: str,
+    recipe: Section,
+    network: Callable[[], nn.Module],
+    images: Tensor,
+    loss_of: Callable[[Recipe], LossOf],
+    weights: Path,
+    show: Callable[[State], None] = lambda averaged: None,
+) -> Iterator[tuple[State, dict[str, Any]]]:
+    """The averaged weights that a recipe of a study leads to, and its record, for whoever writes them to `weights`.
+
+    Trains from where an earlier attempt was stopped; how far it has come is forgotten once the weights are written.
+    network: makes it, from first weights that the seed decides. images: uint8 (N, 3, H, W). show: called with the
+    averaged weights from time to time. The record: "seconds" and "device" of the training, and "images", how many.
+    """
+    torch.manual_seed(recipe.seed)
+    followed, path = followed_by(recipe), progress_file(weights)
+    identity = digest(recipe.model_dump(mode="json"))
+    progress = Progress(network().to(pick_device()), followed, recipe.seed, identity)
+    loss = loss_of(followed)
+    averaged = train_resumably(
+        name, progress, path, lambda after_step: follow_recipe(progress, images, loss, after_step), show
+    )
+    yield averaged, {"seconds": round(progress.seconds), "device": device_name(pick_device()), "images": len(images)}
+    path.unlink(missing_ok=True)
+
+
+def followed_by(recipe: Section) -> Recipe:
+    """What the steps of a training follow, of all that a recipe of a study says."""
+    return Recipe(**{each.name: getattr(recipe, each.name) for each in fields(Recipe) if hasattr(recipe, each.name)})
 
 
 def progress_file(weights: Path) -> Path:

@@ -8,14 +8,13 @@ from typing import Any
 from pipeline.classifiers.load import load_classifier
 from pipeline.classifiers.wrap import Classifier
 from pipeline.infill.file import open_infill
-from pipeline.methods import parse_method
 from pipeline.methods.base import SaliencyMethod
 from pipeline.rows import Key, RowStore
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.networks import filler_identity, network_identity
-from pipeline.tables import KEPT, TableWriter, pack, row_id
+from pipeline.tables import TableWriter, pack, row_id
 
 STORED_AT_ONCE = 96  # images; a killed job computes at most these again
 BATCH = 96  # rows that go through the classifier at once
@@ -39,19 +38,19 @@ def saliency(
 
     rows: how many images of the part are explained, the first ones. fillers: identities of in-fillers with weights.
     """
-    chosen, filling = json.loads(options), read_weights(fillers or [])
-    entry, known = chosen["networks"][classifier], json.loads(identity.read_text())
-    with job("saliency", chosen["study"], saliency) as account:
+    chosen, filling = read_options("saliency", options), read_weights(fillers or [])
+    entry, known = chosen.networks[classifier], json.loads(identity.read_text())
+    with job("saliency", chosen.study, saliency) as account:
         with account.clock("tables"):
-            explained = explained_rows(images, predictions, classifier, chosen["explained_class"], rows)
+            explained = explained_rows(images, predictions, classifier, chosen.explained_class, rows)
         with account.clock("load"):
-            network = account.place(load_classifier(classifier, entry, seed=chosen["seed"], identity=known))
-        identified = network_identity(entry, known, chosen["seed"])
+            network = account.place(load_classifier(classifier, entry, seed=chosen.seed, identity=known))
+        identified = network_identity(entry, known, chosen.seed)
         inputs = {"images": [images], "predictions": [predictions]}
         told = provenance("saliency", chosen, code, inputs, weights={classifier: known, **filling}, rows=rows)
         with TableWriter(saliency, "saliency", told) as table:
-            for name in chosen["explains"][classifier]:
-                method = parse_method(chosen["methods"][name], "saliency")
+            for name in chosen.explains[classifier]:
+                method = chosen.methods[name]
                 filler = filler_identity(filling[method.filler]) if method.filler else None
                 maps = keep(
                     f"saliency {classifier} {name}",
@@ -59,8 +58,8 @@ def saliency(
                         store,
                         "saliency",
                         method.method,
-                        method.deciding(identified, chosen["seed"], filler),
-                        KEPT["saliency"],
+                        method.deciding(identified, chosen.seed, filler),
+                        kept_columns("saliency"),
                     ),
                     explained,
                     key_of,
@@ -78,7 +77,7 @@ def key_of(row: Row) -> Key:
     return Key(row["image_id"], row["content"], str(row["explained"]))
 
 
-def make_maps(method: SaliencyMethod, classifier: Classifier, chosen: Row, batch: Batch) -> tuple[list[Row], int]:
+def make_maps(method: SaliencyMethod, classifier: Classifier, chosen: Any, batch: Batch) -> tuple[list[Row], int]:
     """The maps of a batch as they are kept, and the network evaluations that they took. chosen: the options."""
     explain, choice, images = method.function(), method.options().get("infill"), batch.images()
     spent = method.spends(*images.shape[-2:])
@@ -87,8 +86,8 @@ def make_maps(method: SaliencyMethod, classifier: Classifier, chosen: Row, batch
         classifier,
         images,
         batch.column("explained"),
-        noise=batch.noise(chosen["seed"], method.purpose()),
-        infill=open_infill(choice, chosen["fillers"]).to(batch.device) if choice else None,
+        noise=batch.noise(chosen.seed, method.purpose()),
+        infill=open_infill(choice, chosen.fillers).to(batch.device) if choice else None,
         batch_size=batch.size.rows,
         **method.keywords(),
     )

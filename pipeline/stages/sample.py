@@ -1,6 +1,5 @@
 """Take the images of a study from its dataset."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pipeline.datasets import Sample, open_dataset
 from pipeline.datasets.sampling import sample as sample_source
 from pipeline.images import content, encode_mask, image_struct, to_tensor
 from pipeline.progress import bar
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, provenance, read_options, read_weights
 from pipeline.stages.labels import class_index
 from pipeline.tables import write_table
 
@@ -20,24 +19,24 @@ def sample(options: str, code: str, images: list[Path], files: str = "", identit
 
     files: what is known of the dataset's files beforehand. identities: of the networks that must be right.
     """
-    chosen = json.loads(options)
-    dataset = chosen["dataset"]
-    with job("sample", chosen["study"], images[0]) as account:
-        source = open_dataset(dataset, dataset["split"], chosen["seed"])
-        accept = judged_right(chosen, source.tasks) if chosen["networks"] else None
-        with account.clock("compute"), bar("sample", dataset["rows"]) as progress:
+    chosen = read_options("sample", options)
+    dataset = chosen.dataset
+    with job("sample", chosen.study, images[0]) as account:
+        source = open_dataset(dataset.model_dump(mode="json"), dataset.split, chosen.seed)
+        accept = judged_right(chosen, source.tasks) if chosen.networks else None
+        with account.clock("compute"), bar("sample", dataset.rows) as progress:
 
             def read(image_id: str) -> Sample:
                 progress.advance(1)
                 return source.read(image_id)
 
             samples = sample_source(
-                replace(source, read=read), dataset["rows"], per_class=dataset["per_class"], accept=accept
+                replace(source, read=read), dataset.rows, per_class=dataset.per_class, accept=accept
             )
         parts: list[list[dict[str, Any]]] = [[] for _ in images]
         whole = 0
         for image in samples:
-            parts[min(whole // chosen["shard_rows"], len(images) - 1)].append(image_row(image, dataset["split"]))
+            parts[min(whole // chosen.shard_rows, len(images) - 1)].append(image_row(image, dataset.split))
             whole += image.image is not None
         tasks = {task: list(classes) for task, classes in source.tasks.items()}
         weights = read_weights(identities or [])
@@ -48,7 +47,7 @@ def sample(options: str, code: str, images: list[Path], files: str = "", identit
         account.rows = len(samples)
 
 
-def judged_right(options: dict[str, Any], tasks: Mapping[str, Sequence[str]]) -> Callable[[list[Sample]], list[bool]]:
+def judged_right(options: Any, tasks: Mapping[str, Sequence[str]]) -> Callable[[list[Sample]], list[bool]]:
     """A function that says which images every classifier of the options gives their label."""
     import torch
 
@@ -57,7 +56,7 @@ def judged_right(options: dict[str, Any], tasks: Mapping[str, Sequence[str]]) ->
 
     device = pick_device()
     classifiers = [
-        place(load_classifier(name, entry, seed=options["seed"]), device) for name, entry in options["networks"].items()
+        place(load_classifier(name, entry, seed=options.seed), device) for name, entry in options.networks.items()
     ]
 
     def accept(samples: list[Sample]) -> list[bool]:

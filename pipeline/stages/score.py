@@ -1,6 +1,5 @@
 """Score every row: what a network gets right, and which interventions change a classifier's decision."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.metrics.truth import causal_effects, intervention_effect
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_options
 from pipeline.tables import TableWriter, read_provenance, read_table, row_id
 
 
@@ -21,17 +20,17 @@ def score(
     interventions: list[Path] | None = None,
 ) -> None:
     """Write one row per image, network and question that can be asked of a single image."""
-    chosen = json.loads(options)
+    chosen = read_options("score", options)
     inputs = {"images": images, "interventions": interventions or [], "predictions": predictions}
     told = provenance("score", chosen, code, inputs)
-    with job("score", chosen["study"], scores) as account:
+    with job("score", chosen.study, scores) as account:
         with account.clock("tables"):
             judged = read_predictions(predictions)
             changes = read_interventions(interventions or [])
         classes = read_provenance(predictions[0])["tasks"]
         with account.clock("compute"):
             rows = list(correct_rows(judged))
-            for classifier in chosen["classifiers"]:
+            for classifier in chosen.classifiers:
                 rows += truth_rows(classifier, classes[classifier], judged, changes)
         with account.clock("tables"), TableWriter(scores, "scores", told) as table:
             table.extend(rows)

@@ -1,6 +1,5 @@
 """Score what explanations say of concepts: does it tell those that flip a classifier, does it find what was planted?"""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ import numpy as np
 
 from pipeline.metrics.accusations import accusation_auroc, accusing_threshold
 from pipeline.metrics.statistics import Estimate, bootstrap_statistic, share
-from pipeline.stages.common import job, provenance
+from pipeline.stages.common import job, provenance, read_options
 from pipeline.tables import read_table, row_id, write_table
 
 NAMES = ("family", "method", "control", "judge")
@@ -32,9 +31,9 @@ class Said(NamedTuple):
 
 def score_accusations(options: str, code: str, accusations: Path, scores: Path) -> None:
     """Write one row per classifier, explanation and question, each with its interval over images."""
-    chosen = json.loads(options)
+    chosen = read_options("score_accusations", options)
     told = provenance("score_accusations", chosen, code, {"accusations": [accusations]})
-    with job("score_accusations", chosen["study"], scores) as account:
+    with job("score_accusations", chosen.study, scores) as account:
         with account.clock("tables"):
             said = read_accusations(accusations)
         with account.clock("compute"):
@@ -70,19 +69,19 @@ def as_matrices(rows: Mapping[tuple[str, str], Row]) -> Said:
     return Said(image_ids, concepts, scores, flips)
 
 
-def score_rows(said: Mapping[str, Mapping[Named, Said]], options: Row) -> Iterator[Row]:
+def score_rows(said: Mapping[str, Mapping[Named, Said]], options: Any) -> Iterator[Row]:
     """How well what is said tells the concepts that flip each classifier, and whether it finds what was planted."""
     for classifier, of_classifier in said.items():
         for named, each in of_classifier.items():
             yield auroc_row(classifier, named, each, options)
-    for planted, told in options["planted"].items():
+    for planted, told in options.planted.items():
         for named, each in said.get(planted, {}).items():
-            twin = said.get(told["clean"], {}).get(named)
+            twin = said.get(told.clean, {}).get(named)
             if twin is not None:
-                yield from planted_rows({planted: each, told["clean"]: twin}, named, told["concept"], options)
+                yield from planted_rows({planted: each, told.clean: twin}, named, told.concept, options)
 
 
-def auroc_row(classifier: str, named: Named, said: Said, options: Row) -> Row:
+def auroc_row(classifier: str, named: Named, said: Said, options: Any) -> Row:
     """Do the scores of all images and concepts tell those that flip the classifier? Intervals are over images."""
     row = scored_row("accusation_auroc", classifier, named, None)
     if np.isnan(accusation_auroc(said.scores, said.flips)):
@@ -90,15 +89,15 @@ def auroc_row(classifier: str, named: Named, said: Said, options: Row) -> Row:
     estimate = bootstrap_statistic(
         lambda chosen: accusation_auroc(said.scores[chosen], said.flips[chosen]),
         len(said.image_ids),
-        seed=options["seed"],
+        seed=options.seed,
         purpose=row["row_id"],
-        samples=options["bootstrap"],
-        confidence=options["confidence"],
+        samples=options.bootstrap,
+        confidence=options.confidence,
     )
     return {**row, **numbers(estimate)}
 
 
-def planted_rows(twins: Mapping[str, Said], named: Named, concept: str, options: Row) -> Iterator[Row]:
+def planted_rows(twins: Mapping[str, Said], named: Named, concept: str, options: Any) -> Iterator[Row]:
     """Is the planted concept accused where it flips the planted classifier, and not on its clean twin?
 
     twins: what is said of the two. The threshold is chosen on every third image, of both classifiers and all concepts;
@@ -121,7 +120,7 @@ def planted_rows(twins: Mapping[str, Said], named: Named, concept: str, options:
         if np.isnan(threshold) or not len(scores):
             yield {**row, "status": "unscored", "reason": NO_THRESHOLD}
         else:
-            yield {**row, **numbers(share(scores > threshold, options["confidence"]))}
+            yield {**row, **numbers(share(scores > threshold, options.confidence))}
 
 
 def scored_row(metric: str, classifier: str, named: Named, concept: str | None) -> Row:

@@ -1,6 +1,5 @@
 """Score the counterfactuals of a classifier: are they valid, close and real, do they change what the decision needs?"""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from pipeline.metrics.networks import AS_PUBLISHED
 from pipeline.metrics.networks.load import load_measuring
 from pipeline.metrics.truth_maps import everything
 from pipeline.progress import bar
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, provenance, read_options, read_weights
 from pipeline.stages.counterfactual_measures import BATCH, Batch, Found, Networks, measure
 from pipeline.stages.counterfactual_rows import Evidence, Made, add_controls, in_chunks, read_evidence, read_made
 from pipeline.stages.counterfactual_sets import Kept, OfSet, measure_set
@@ -39,7 +38,7 @@ class Bench:
     """All that scores the rows of a classifier.
 
     files: by table, where the pictures are. real: features of the images of each class. relations: what kind of pair a
-    source and a target class are. options: of the sets.
+    source and a target class are. correlations: of labels with that of the task. options: of the stage.
     """
 
     evidence: Evidence
@@ -48,7 +47,8 @@ class Bench:
     networks: Networks
     real: Mapping[int, np.ndarray]
     relations: Mapping[tuple[str, str], str]
-    options: Mapping[str, Any]
+    correlations: Mapping[str, float]
+    options: Any
 
     def pictures(self, table: str, row_ids: Sequence[str], size: int | None = None) -> torch.Tensor:
         """Images (N, 3, H, W) in [0, 1] of rows of a table, on the classifier's device; perhaps at another size."""
@@ -87,16 +87,16 @@ def score_counterfactuals(
     of is an unscored row; a counterfactual that failed has a failed row for each measure of its method. judged: what
     other networks say. identities: of the classifier and of the networks that measure.
     """
-    chosen = json.loads(options)
-    with job("score_counterfactuals", chosen["study"], scores) as account:
+    chosen = read_options("score_counterfactuals", options)
+    with job("score_counterfactuals", chosen.study, scores) as account:
         with account.clock("tables"):
             evidence = read_evidence(classifier, chosen, predictions, judged or [], interventions)
             made = read_made(counterfactuals, classifier)
         account.device = device = pick_device()
         with account.clock("load"):
-            entry = chosen["networks"][classifier]
-            network = place(load_classifier(classifier, entry, seed=chosen["seed"]), device)
-            networks = load_networks(chosen["measuring"], device)
+            entry = chosen.networks[classifier]
+            network = place(load_classifier(classifier, entry, seed=chosen.seed), device)
+            networks = load_networks(chosen.measuring, device)
         with account.clock("compute"):
             bench, known, features = set_up(chosen, evidence, network, networks, images, counterfactuals)
             made |= add_controls(made, evidence, known, features)
@@ -135,7 +135,7 @@ def load_networks(measuring: Mapping[str, Row | None], device: torch.device) -> 
 
 
 def set_up(
-    options: Row,
+    options: Any,
     evidence: Evidence,
     classifier: Classifier,
     networks: Networks,
@@ -147,9 +147,9 @@ def set_up(
     rows = [row for row in rows if row["status"] == "ok"]
     files = {"images": images, "counterfactuals": counterfactuals}
     labels = [dict(row["attributes"] or {}) for row in rows]
-    relations = named_relations(options["relations"], evidence)
-    correlations = {"correlations": label_correlations(labels, evidence.task)}
-    bench = Bench(evidence, files, classifier, networks, {}, relations, options | correlations)
+    relations = named_relations(options.relations, evidence)
+    correlations = label_correlations(labels, evidence.task)
+    bench = Bench(evidence, files, classifier, networks, {}, relations, correlations, options)
     looking = networks.realism or networks.similarity or place(SmallPixels(), classifier.mean.device)
     known = [row["row_id"] for row in rows]
     features = [
@@ -201,8 +201,8 @@ def method_rows(method: str, made: Sequence[Made], bench: Bench, count: Callable
     yield from diversity_rows(whole, bench)
     for names, rows in groups(kept.made, bench):
         purpose = None if "source_class" in names else row_id("set", bench.evidence.classifier, method, *names.values())
-        evidence, networks = bench.evidence, bench.networks
-        for each in measure_set(kept, rows, evidence, networks, bench.real, bench.options, purpose):
+        of_bench = bench.evidence, bench.networks, bench.real, bench.correlations, bench.options
+        for each in measure_set(kept, rows, *of_bench, purpose):
             yield set_row(each, method, names, bench)
 
 

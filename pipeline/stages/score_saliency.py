@@ -1,6 +1,5 @@
 """Score the maps of a classifier: do they find what flips its decision, does filling in what they mark change it?"""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from pipeline.metrics.map_scores import NO_FLIP, Explained, Found, measure, trut
 from pipeline.metrics.truth_maps import part_coverage, positive_pixels
 from pipeline.noise import Noise
 from pipeline.progress import bar
-from pipeline.stages.common import job, provenance, read_weights
+from pipeline.stages.common import job, provenance, read_options, read_weights
 from pipeline.stages.drawn_maps import read_images, read_maps
 from pipeline.tables import TableWriter, read_table, row_id
 
@@ -44,8 +43,8 @@ def score_saliency(
 
     Controls and the ceiling are scored beside the methods. fillers: identities of in-fillers with weights.
     """
-    chosen = json.loads(options)
-    with job("score_saliency", chosen["study"], scores) as account:
+    chosen = read_options("score_saliency", options)
+    with job("score_saliency", chosen.study, scores) as account:
         with account.clock("tables"):
             maps = read_maps(saliency, classifier)
             image_ids = list(next(iter(maps.values()), {}))
@@ -58,16 +57,17 @@ def score_saliency(
             with TableWriter(scores, "scores", told):
                 return
         with account.clock("load"):
-            judged = account.place(load_classifier(classifier, chosen["networks"][classifier], seed=chosen["seed"]))
+            judged = account.place(load_classifier(classifier, chosen.networks[classifier], seed=chosen.seed))
         account.passed, device = account.clock.count, account.device
         targets = [next(iter(maps.values()))[image_id][1] for image_id in image_ids]
-        explained = explained_images(rows, targets, flips, Noise(chosen["seed"], image_ids, flipping.PURPOSE), device)
-        opened = [open_infill(choice, chosen["fillers"]).to(device) for choice in chosen["infills"]]
+        explained = explained_images(rows, targets, flips, Noise(chosen.seed, image_ids, flipping.PURPOSE), device)
+        written = [each if isinstance(each, str) else each.model_dump(mode="json") for each in chosen.infills]
+        opened = [open_infill(choice, chosen.fillers).to(device) for choice in written]
         infills, first = {infill.name: infill for infill in opened}, opened[0].name
         with account.clock("compute"):
             filled = truth_fill_flips(judged, explained, infills[first])
         made = ((method, np.stack([own[image_id][0] for image_id in image_ids])) for method, own in maps.items())
-        beside = {"size": explained.size, "positives": explained.positives, "seed": chosen["seed"]}
+        beside = {"size": explained.size, "positives": explained.positives, "seed": chosen.seed}
         with TableWriter(scores, "scores", told) as table, bar(f"score {classifier}", len(maps)) as progress:
             for method, control, drawn in contenders(made, image_ids, **beside):
                 names = {"classifier": classifier, "method": method, "control": control}

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def wanted_rows(
-    name: str, options: Mapping[str, Any], classifier: Classifier, rows: Sequence[Row], predictions: Sequence[Path]
+    name: str, options: Any, classifier: Classifier, rows: Sequence[Row], predictions: Sequence[Path]
 ) -> list[Row]:
     """The rows that the method called `name` is to make: those of its images, each with a `target` and a `sample`.
 
@@ -26,23 +26,23 @@ def wanted_rows(
     its images. An image has no row for the class that it is explained as, unless a person keeps such pairs.
     Raises UserError for a target that is no class, and for a class without one.
     """
-    asked = options["wanted"][name]
-    choice = asked["targets"]
+    asked = options.wanted[name]
+    choice = asked.targets
     if not rows:
         return []
     if choice == OVER_ALL_IMAGES:
-        everything = list(decisions(predictions, classifier.name, options["explained_class"]).values())
+        everything = list(decisions(predictions, classifier.name, options.explained_class).values())
         targets = likeliest_of_class(everything, rows)
     elif isinstance(choice, str) and choice in TARGETS:
         targets = [(target,) for target in apply(choice, rows)]
     else:
         where = f"counterfactuals.{name}.target"
-        targets = from_pairs(where, choice, options, classifier, rows, to_itself=asked["to_itself"])
+        targets = from_pairs(where, choice, options, classifier, rows, to_itself=asked.to_itself)
     return [
         {**row, "target": target, "sample": sample}
         for row, of_row in zip(rows, targets, strict=True)
         for target in of_row
-        for sample in range(asked["samples"])
+        for sample in range(asked.samples)
     ]
 
 
@@ -62,7 +62,7 @@ def likeliest_of_class(everything: Sequence[Row], rows: Sequence[Row]) -> list[t
 def from_pairs(
     where: str,
     choice: str | Mapping[str, list[str]],
-    options: Mapping[str, Any],
+    options: Any,
     classifier: Classifier,
     rows: Sequence[Row],
     *,
@@ -71,7 +71,7 @@ def from_pairs(
     """The targets that a table, or the study itself, names for the class that is explained."""
     pairs = choice
     if isinstance(choice, str):
-        tables = options["near_and_far"]
+        tables = options.near_and_far
         if classifier.task not in tables:
             raise UserError(
                 f"{where}: {choice} classes are known of the tasks {listed(tables)}, and {classifier.name} judges"

@@ -1,6 +1,5 @@
 """Train a diffusion autoencoder of the study and write its weights, images that it restores, and a model card."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,23 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.costs import device_name
 from pipeline.device import in_batches, pick_device, place
 from pipeline.diffusion.autoencoder import DiffusionAutoencoder, decode, encode
-from pipeline.diffusion.autoencoder_shape import AutoencoderShape
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import load_model, save_model
 from pipeline.diffusion.schedule import full_schedule, respaced_by_stride
-from pipeline.diffusion.train import Progress, Recipe
-from pipeline.diffusion.train import train_autoencoder as follow
+from pipeline.diffusion.train import autoencoding
 from pipeline.files import appearing
-from pipeline.fingerprint import digest
 from pipeline.metrics.autoencoding import Autoencoding, Probed, linear_auroc, signal_to_noise
 from pipeline.progress import bar
+from pipeline.stages.common import read_options
 from pipeline.stages.generator_card import autoencoder_card
-from pipeline.stages.resumable import State, progress_file, train_resumably
-from pipeline.stages.train_generator import RECIPE, without_labels, write_grid
+from pipeline.stages.resumable import State, trained
+from pipeline.stages.train_generator import write_grid
 from pipeline.stages.training_data import TrainingData, read_training_data
+from pipeline.study.training import COLOURS, AutoencoderGate, AutoencoderRecipe
 from pipeline.worlds import load_world
 
 SHOWN, COLUMNS = 16, 8
@@ -37,30 +34,25 @@ def train_autoencoder(name: str, options: str, weights: Path, samples: Path, car
 
     samples: images of that split, restored, written from time to time and at the end.
     """
-    chosen = json.loads(options)
-    recipe, measured = chosen["recipe"], chosen["gate"]
-    seen, shown = without_labels(recipe).images, with_concepts(recipe, "test", SHOWN).images
-    described = describe(recipe)
-    torch.manual_seed(recipe["seed"])
-    network = DiffusionAutoencoder(described.shape).to(pick_device())
-    followed = Recipe(**{key: recipe[key] for key in RECIPE}, predicts=recipe["predicts"])
-    progress = Progress(network, followed, recipe["seed"], identity=digest(recipe))
-    schedule, path = full_schedule(**described.schedule), progress_file(weights)
-    averaged = train_resumably(
+    chosen = read_options("train_autoencoder", options)
+    recipe, described = chosen.recipe, describe(chosen.recipe)
+    schedule, shown = full_schedule(**described.schedule), with_concepts(recipe, "test", SHOWN).images
+    with trained(
         name,
-        progress,
-        path,
-        lambda after_step: follow(progress, seen, schedule, after_step=after_step),
-        lambda state: show(described, state, shown, measured["steps"], samples),
-    )
-    told = {"seconds": round(progress.seconds), "device": device_name(pick_device()), "images": len(seen)}
-    write_autoencoder(name, chosen, averaged, told, weights, samples, card)
-    path.unlink(missing_ok=True)
+        recipe,
+        lambda: DiffusionAutoencoder(described.shape),
+        read_training_data(recipe, "train", recipe.rows).images,
+        lambda followed: autoencoding(followed, schedule),
+        weights,
+        lambda state: show(described, state, shown, chosen.gate.steps, samples),
+    ) as (averaged, told):
+        write_autoencoder(name, recipe, chosen.gate, averaged, told, weights, samples, card)
 
 
 def write_autoencoder(
     name: str,
-    chosen: dict[str, Any],
+    recipe: AutoencoderRecipe,
+    gate: AutoencoderGate,
     state: State,
     record: dict[str, Any],
     weights: Path,
@@ -69,22 +61,20 @@ def write_autoencoder(
 ) -> None:
     """Write the weights of a recipe in our own format, images that they restore, and a model card with the gate.
 
-    chosen: the recipe and its gate. record: "seconds" and "device" of the training, None where nobody counted, and
-    "images", how many it saw.
+    record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
     """
-    recipe, measured = chosen["recipe"], chosen["gate"]
-    save_model(state, weights, describe(recipe), metadata={"training": recipe})
+    save_model(state, weights, describe(recipe), metadata={"training": recipe.model_dump(mode="json")})
     network, described = load_model(weights, f"generator '{name}'")
     place(network, pick_device())
-    fresh = with_concepts(recipe, "test", max(measured["images"], measured["tested"]))
-    images, tested = fresh.images[: measured["images"]], fresh.rows(0, measured["tested"])
+    fresh = with_concepts(recipe, "test", max(gate.images, gate.tested))
+    images, tested = fresh.images[: gate.images], fresh.rows(0, gate.tested)
     with bar(f"restore {name}", len(images)) as progress:
-        restored = restore(network, described, images, measured["steps"], progress.advance)
+        restored = restore(network, described, images, gate.steps, progress.advance)
     write_pairs(samples, images[:SHOWN], restored[:SHOWN])
-    fitted = with_concepts(recipe, "train", min(measured["fitted"], recipe["rows"] or measured["fitted"]))
+    fitted = with_concepts(recipe, "train", min(gate.fitted, recipe.rows or gate.fitted))
     figures = Autoencoding(
         signal_to_noise(images.float() / 255, restored),
-        measured["steps"],
+        gate.steps,
         probe(network, fitted, tested),
         len(fitted.images),
         len(tested.images),
@@ -93,17 +83,17 @@ def write_autoencoder(
         hidden.write_text(autoencoder_card(name, recipe, figures, record, weights, network), encoding="utf-8")
 
 
-def with_concepts(recipe: dict[str, Any], split: str, rows: int) -> TrainingData:
+def with_concepts(recipe: AutoencoderRecipe, split: str, rows: int) -> TrainingData:
     """So many images of a split, or all there are, with the concepts of a world."""
-    world = recipe["dataset"].get("world")
+    world = getattr(recipe.dataset, "world", None)
     concepts = [concept.name for concept in load_world(world).concepts] if world else []
-    return read_training_data({**recipe, "tasks": concepts, "relabel": None}, split, rows, as_trained=True)
+    return read_training_data(recipe, split, rows, concepts)
 
 
-def describe(recipe: dict[str, Any]) -> Description:
+def describe(recipe: AutoencoderRecipe) -> Description:
     """What the weights of a recipe are of."""
-    shape = AutoencoderShape.from_options({**recipe["autoencoder"], "size": recipe["dataset"]["size"]})
-    return Description("autoencoder", shape, recipe["schedule"], recipe["predicts"])
+    shape = recipe.autoencoder.shape(recipe.dataset.size, COLOURS)
+    return Description("autoencoder", shape, recipe.schedule.model_dump(mode="json"), recipe.predicts)
 
 
 def restore(

@@ -1,30 +1,28 @@
 """Train a diffusion model of the study; write its weights, images that it draws, and how the training went."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.costs import device_name
 from pipeline.device import pick_device
 from pipeline.diffusion.denoiser import Denoiser
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import save_model
 from pipeline.diffusion.samplers import draw_images
 from pipeline.diffusion.schedule import full_schedule
-from pipeline.diffusion.train import Progress, Recipe, train_denoiser
+from pipeline.diffusion.train import denoising
 from pipeline.diffusion.unet import UNet
 from pipeline.files import appearing
-from pipeline.fingerprint import canonical_json, digest
+from pipeline.fingerprint import canonical_json
 from pipeline.images import encode_png, tile
 from pipeline.noise import Noise
-from pipeline.stages.resumable import State, progress_file, train_resumably
-from pipeline.stages.training_data import TrainingData, read_training_data
-from pipeline.unet_shape import Shape
+from pipeline.stages.common import read_options
+from pipeline.stages.resumable import State, trained
+from pipeline.stages.training_data import read_training_data
+from pipeline.study.training import GeneratorRecipe
 
-RECIPE = ("steps", "batch_size", "learning_rate", "weight_decay", "average", "flips", "precision")
 PURPOSE = "generate"
 SHOWN, COLUMNS, SHOWN_STEPS = 64, 8, 50
 
@@ -35,53 +33,39 @@ def train_generator(name: str, options: str, weights: Path, samples: Path, recor
     samples: a grid of images that the model draws, written from time to time and at the end.
     record: how long it took, and on what.
     """
-    chosen = json.loads(options)
-    data = without_labels(chosen)
-    described = describe(chosen)
-    torch.manual_seed(chosen["seed"])
-    network = UNet(described.shape).to(pick_device())
-    recipe = Recipe(
-        **{key: chosen[key] for key in RECIPE},
-        predicts=chosen["predicts"],
-        variance_weight=chosen["variance_weight"],
-    )
-    progress = Progress(network, recipe, chosen["seed"], identity=digest(chosen))
-    schedule, path = full_schedule(**described.schedule), progress_file(weights)
-    averaged = train_resumably(
+    recipe = read_options("train_generator", options)
+    described = describe(recipe)
+    schedule = full_schedule(**described.schedule)
+    with trained(
         name,
-        progress,
-        path,
-        lambda after_step: train_denoiser(progress, data.images, schedule, after_step=after_step),
-        lambda state: show_samples(name, described, state, chosen["seed"], samples),
-    )
-    write_generator(name, chosen, averaged, weights, samples)
-    write_record(record, round(progress.seconds), device_name(pick_device()))
-    path.unlink(missing_ok=True)
+        recipe,
+        lambda: UNet(described.shape),
+        read_training_data(recipe, "train", recipe.rows).images,
+        lambda followed: denoising(followed, schedule),
+        weights,
+        lambda state: show_samples(name, described, state, recipe.seed, samples),
+    ) as (averaged, told):
+        write_generator(name, recipe, averaged, weights, samples)
+        write_record(record, told)
 
 
-def write_generator(name: str, recipe: dict[str, Any], state: State, weights: Path, samples: Path) -> None:
+def write_generator(name: str, recipe: GeneratorRecipe, state: State, weights: Path, samples: Path) -> None:
     """Write the weights of a recipe in our own format, and a grid of images that they draw."""
     described = describe(recipe)
-    save_model(state, weights, described, metadata={"training": recipe})
-    show_samples(name, described, state, recipe["seed"], samples)
+    save_model(state, weights, described, metadata={"training": recipe.model_dump(mode="json")})
+    show_samples(name, described, state, recipe.seed, samples)
 
 
-def write_record(path: Path, seconds: float | None, device: str | None) -> None:
+def write_record(path: Path, record: dict[str, Any]) -> None:
     """Note how long a training took and on what, None where nobody counted."""
     with appearing(path) as hidden:
-        hidden.write_text(canonical_json({"seconds": seconds, "device": device}) + "\n", encoding="utf-8")
+        hidden.write_text(canonical_json(record) + "\n", encoding="utf-8")
 
 
-def without_labels(recipe: dict[str, Any]) -> TrainingData:
-    """The training images of a recipe."""
-    return read_training_data({**recipe, "tasks": [], "relabel": None}, "train", recipe["rows"], as_trained=True)
-
-
-def describe(recipe: dict[str, Any]) -> Description:
+def describe(recipe: GeneratorRecipe) -> Description:
     """What the weights of a recipe are of; the network learns the variance too where it has a weight."""
-    size, channels = recipe["dataset"]["size"], 6 if recipe["variance_weight"] else 3
-    shape = Shape.from_options({**recipe["unet"], "size": size, "out_channels": channels})
-    return Description("unet", shape, recipe["schedule"], recipe["predicts"])
+    shape = recipe.unet.shape(recipe.dataset.size, out_channels=6 if recipe.variance_weight else 3)
+    return Description("unet", shape, recipe.schedule.model_dump(mode="json"), recipe.predicts)
 
 
 def show_samples(name: str, described: Description, state: State, seed: int, path: Path) -> None:

@@ -1,28 +1,24 @@
 """Train a classifier of noised images of the study and write its weights with a model card."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.costs import device_name
 from pipeline.device import in_batches, pick_device
 from pipeline.diffusion.description import Description
 from pipeline.diffusion.file import load_model, save_model
 from pipeline.diffusion.schedule import Schedule, full_schedule
-from pipeline.diffusion.train import Progress, Recipe, noised_at
-from pipeline.diffusion.train import train_guide as follow
+from pipeline.diffusion.train import guiding, noised_at
 from pipeline.diffusion.unet import NoisyClassifier
 from pipeline.files import appearing
-from pipeline.fingerprint import digest
 from pipeline.noise import Noise
+from pipeline.stages.common import read_options
 from pipeline.stages.generator_card import guide_card
-from pipeline.stages.resumable import State, progress_file, train_resumably
-from pipeline.stages.train_generator import RECIPE
+from pipeline.stages.resumable import State, trained
 from pipeline.stages.training_data import TrainingData, read_training_data
-from pipeline.unet_shape import Shape
+from pipeline.study.training import GuideTraining
 
 PARTS, BATCH = 10, 128
 PURPOSE = "test"
@@ -30,28 +26,24 @@ PURPOSE = "test"
 
 def train_guide(name: str, options: str, weights: Path, card: Path) -> None:
     """Train on the split `train`, from where an earlier attempt was stopped; measure on the split `test`."""
-    chosen = json.loads(options)
-    seen = labelled(chosen, "train", chosen["rows"])
-    described = describe(chosen, seen.heads[chosen["task"]])
-    torch.manual_seed(chosen["seed"])
-    network = NoisyClassifier(described.shape).to(pick_device())
-    recipe = Recipe(**{key: chosen[key] for key in RECIPE})
-    progress = Progress(network, recipe, chosen["seed"], identity=digest(chosen))
-    schedule, path = full_schedule(**described.schedule), progress_file(weights)
-    averaged = train_resumably(
+    recipe = read_options("train_guide", options)
+    seen = labelled(recipe, "train", recipe.rows)
+    described = describe(recipe, seen.heads[recipe.task])
+    schedule = full_schedule(**described.schedule)
+    with trained(
         name,
-        progress,
-        path,
-        lambda after_step: follow(progress, seen.images, seen.labels[:, 0], schedule, after_step=after_step),
-    )
-    told = {"seconds": round(progress.seconds), "device": device_name(pick_device()), "images": len(seen.images)}
-    write_guide(name, chosen, averaged, labelled(chosen, "test", chosen["tested"]), told, weights, card)
-    path.unlink(missing_ok=True)
+        recipe,
+        lambda: NoisyClassifier(described.shape),
+        seen.images,
+        lambda followed: guiding(schedule, seen.labels[:, 0]),
+        weights,
+    ) as (averaged, told):
+        write_guide(name, recipe, averaged, labelled(recipe, "test", recipe.tested), told, weights, card)
 
 
 def write_guide(
     name: str,
-    recipe: dict[str, Any],
+    recipe: GuideTraining,
     state: State,
     tested: TrainingData,
     record: dict[str, Any],
@@ -62,26 +54,25 @@ def write_guide(
 
     record: "seconds" and "device" of the training, None where nobody counted, and "images", how many it saw.
     """
-    described = describe(recipe, tested.heads[recipe["task"]])
-    save_model(state, weights, described, metadata={"training": recipe})
+    described = describe(recipe, tested.heads[recipe.task])
+    save_model(state, weights, described, metadata={"training": recipe.model_dump(mode="json")})
     network, _ = load_model(weights, f"generator '{name}'")
     schedule = full_schedule(**described.schedule)
-    accuracy = measure(network.to(pick_device()), tested, schedule, recipe["seed"])
+    accuracy = measure(network.to(pick_device()), tested, schedule, recipe.seed)
     with appearing(card) as hidden:
         text = guide_card(name, recipe, accuracy, len(tested.images), record, weights, network)
         hidden.write_text(text, encoding="utf-8")
 
 
-def labelled(recipe: dict[str, Any], split: str, rows: int | None) -> TrainingData:
+def labelled(recipe: GuideTraining, split: str, rows: int | None) -> TrainingData:
     """Images of a split with the labels of the recipe's task."""
-    return read_training_data({**recipe, "tasks": [recipe["task"]], "relabel": None}, split, rows, as_trained=True)
+    return read_training_data(recipe, split, rows, [recipe.task])
 
 
-def describe(recipe: dict[str, Any], classes: tuple[str, ...]) -> Description:
+def describe(recipe: GuideTraining, classes: tuple[str, ...]) -> Description:
     """What the weights of a recipe are of."""
-    size = recipe["dataset"]["size"]
-    shape = Shape.from_options({**recipe["noisy_classifier"], "size": size, "out_channels": len(classes)})
-    return Description("noisy-classifier", shape, recipe["schedule"], classes=classes)
+    shape = recipe.noisy_classifier.shape(recipe.dataset.size, len(classes))
+    return Description("noisy-classifier", shape, recipe.schedule.model_dump(mode="json"), classes=classes)
 
 
 def measure(network: nn.Module, tested: TrainingData, schedule: Schedule, seed: int) -> list[tuple[str, float]]:

@@ -1,26 +1,22 @@
 """Train an in-filler of the study and write its weights, images that it fills, and a model card."""
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pipeline.costs import device_name
 from pipeline.device import in_batches, pick_device, place
-from pipeline.diffusion.train import Progress, Recipe
 from pipeline.files import appearing
-from pipeline.fingerprint import digest
 from pipeline.images import encode_png, tile
 from pipeline.infill import Infill, load_infill
 from pipeline.infill.declared.vae import VaeShape
 from pipeline.infill.file import build_network, save_filler
 from pipeline.infill.masks import KINDS
-from pipeline.infill.train import train_vae
+from pipeline.infill.train import filling
 from pipeline.noise import Noise
+from pipeline.stages.common import read_options
 from pipeline.stages.generator_card import infill_card
-from pipeline.stages.resumable import State, progress_file, train_resumably
-from pipeline.stages.train_generator import RECIPE
+from pipeline.stages.resumable import State, trained
 from pipeline.stages.training_data import read_training_data
 
 BATCH, SHOWN = 64, 8
@@ -34,33 +30,26 @@ def train_infill(name: str, options: str, weights: Path, card: Path, samples: Pa
 
     samples: images with holes of each kind, written from time to time and at the end.
     """
-    chosen = json.loads(options)
-    unlabelled = {**chosen, "tasks": [], "relabel": None}
-    seen = read_training_data(unlabelled, "train", chosen["rows"], as_trained=True).images
-    tested = read_training_data(unlabelled, "test", chosen["tested"], as_trained=True).images
-    shape = VaeShape(**chosen["vae"])
-    torch.manual_seed(chosen["seed"])
-    network = build_network(shape).to(pick_device())
-    recipe = Recipe(**{key: chosen[key] for key in RECIPE})
-    progress = Progress(network, recipe, chosen["seed"], identity=digest(chosen))
-    divergence = 1 / len(seen) if chosen["divergence"] is None else chosen["divergence"]
-    path = progress_file(weights)
-    averaged = train_resumably(
+    recipe = read_options("train_infill", options)
+    seen = read_training_data(recipe, "train", recipe.rows).images
+    tested = read_training_data(recipe, "test", recipe.tested).images
+    divergence = 1 / len(seen) if recipe.divergence is None else recipe.divergence
+    with trained(
         name,
-        progress,
-        path,
-        lambda after_step: train_vae(progress, seen, divergence, after_step=after_step),
-        lambda state: show_filled(infill_of(name, shape, state), tested, chosen["seed"], samples),
-    )
-    save_filler(averaged, weights, shape, metadata={"training": chosen})
-    trained = infill_of(name, shape, averaged)
-    show_filled(trained, tested, chosen["seed"], samples)
-    errors = {each.name: measure(each, tested, chosen["seed"]) for each in [trained, *map(load_infill, BESIDE)]}
-    told = {"seconds": round(progress.seconds), "device": device_name(pick_device()), "images": len(seen)}
-    with appearing(card) as hidden:
-        text = infill_card(name, chosen, errors, len(tested), told, weights, trained.network)
-        hidden.write_text(text, encoding="utf-8")
-    path.unlink(missing_ok=True)
+        recipe,
+        lambda: build_network(recipe.vae),
+        seen,
+        lambda followed: filling(divergence),
+        weights,
+        lambda state: show_filled(infill_of(name, recipe.vae, state), tested, recipe.seed, samples),
+    ) as (averaged, told):
+        save_filler(averaged, weights, recipe.vae, metadata={"training": recipe.model_dump(mode="json")})
+        infill = infill_of(name, recipe.vae, averaged)
+        show_filled(infill, tested, recipe.seed, samples)
+        errors = {each.name: measure(each, tested, recipe.seed) for each in [infill, *map(load_infill, BESIDE)]}
+        with appearing(card) as hidden:
+            text = infill_card(name, recipe, errors, len(tested), told, weights, infill.network)
+            hidden.write_text(text, encoding="utf-8")
 
 
 def infill_of(name: str, shape: VaeShape, state: State) -> Infill:

@@ -1,5 +1,6 @@
 """Images and labels to train and measure a network on, from any dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from pipeline.classifiers.wrap import side_by_side
 from pipeline.datasets import open_dataset
 from pipeline.errors import UserError
+from pipeline.section import Section
 from pipeline.worlds import Scene, World, draw_scene, load_world
 from pipeline.worlds.prior import Prior
 
@@ -38,55 +40,64 @@ class TrainingData:
         )
 
 
-def read_training_data(options: dict[str, Any], split: str, rows: int | None, *, as_trained: bool) -> TrainingData:
-    """Read the first rows (all, if None) of a split of the dataset that a network is trained on.
+def read_training_data(
+    recipe: Section, split: str, rows: int | None, tasks: Sequence[str] = (), *, as_trained: bool = True
+) -> TrainingData:
+    """Read the first rows (all, if None) of a split of the dataset that a network is trained on, with labels of tasks.
 
-    as_trained: with prior and planted shortcut; without, concepts are independent and labels true.
-    Raises UserError for a task that the dataset does not have, a split without labelled images, images of different
-    sizes, and a planted shortcut where the concepts are not known.
+    recipe: of any network; that of a classifier may plant a shortcut. as_trained: with prior and planted shortcut;
+    without, concepts are independent and labels true. Raises UserError for a task that the dataset does not have, a
+    split without labelled images, images of different sizes, and a planted shortcut where the concepts are not known.
     """
-    if "world" in options["dataset"]:
-        return world_data(options, split, rows, as_trained)
-    if options["relabel"]:
+    planted = getattr(recipe, "relabel", None)
+    if hasattr(recipe.dataset, "world"):
+        prior, planted = (recipe.dataset.prior, planted) if as_trained else (None, None)
+        return world_data(recipe, split, rows, tasks, prior and prior.model_dump(), planted and planted.model_dump())
+    if planted:
         raise UserError("relabel plants a shortcut between the concepts of a world; leave it out for other images.")
-    source = open_dataset(options["dataset"], split, options["seed"])
-    for task in options["tasks"]:
+    source = open_dataset(recipe.dataset.model_dump(mode="json"), split, recipe.seed)
+    for task in tasks:
         if task not in source.tasks:
             raise UserError(f"{source.name} has no task '{task}' to train on; its tasks are {', '.join(source.tasks)}.")
     samples = (source.read(image_id) for image_id in source.ids)
     labelled = (
         sample
         for sample in samples
-        if sample.image is not None and all(sample.attributes.get(task) is not None for task in options["tasks"])
+        if sample.image is not None and all(sample.attributes.get(task) is not None for task in tasks)
     )
     taken = list(islice(labelled, rows))
     if not taken:
-        kind = "labelled images" if options["tasks"] else "images"
+        kind = "labelled images" if tasks else "images"
         raise UserError(f"{source.name} has no {kind}; add some, or give that split a larger part in dataset.shares.")
     if len({sample.image.shape for sample in taken}) > 1:
         raise UserError(f"{source.name} has images of different sizes; set size, resize and crop to make them one.")
     return TrainingData(
         pixels([sample.image for sample in taken]),
-        label_columns([[sample.attributes[task] for sample in taken] for task in options["tasks"]], len(taken)),
-        {task: tuple(source.tasks[task]) for task in options["tasks"]},
+        label_columns([[sample.attributes[task] for sample in taken] for task in tasks], len(taken)),
+        {task: tuple(source.tasks[task]) for task in tasks},
     )
 
 
-def world_data(options: dict[str, Any], split: str, rows: int | None, as_trained: bool) -> TrainingData:
+def world_data(
+    recipe: Section,
+    split: str,
+    rows: int | None,
+    tasks: Sequence[str],
+    prior: dict[str, Any] | None,
+    relabel: dict[str, Any] | None,
+) -> TrainingData:
     """Images of a world, without the part masks that a study's images have."""
-    world, size = load_world(options["dataset"]["world"]), options["dataset"]["size"]
+    world, size = load_world(recipe.dataset.world), recipe.dataset.size
     if rows is None:
         raise UserError(f"the world {world.name} has no end; say how many images to train on, such as rows: 12000.")
-    prior = Prior.from_options(options["dataset"]["prior"] if as_trained else None, world.concepts)
+    distribution = Prior.from_options(prior, world.concepts)
     names = (f"{world.name}-{split}-{index:06d}" for index in range(rows))
-    scenes = tuple(draw_scene(world, options["seed"], name, prior) for name in names)
-    columns = [
-        task_labels(world, task, scenes, options["relabel"] if as_trained else None) for task in options["tasks"]
-    ]
+    scenes = tuple(draw_scene(world, recipe.seed, name, distribution) for name in names)
+    columns = [task_labels(world, task, scenes, relabel) for task in tasks]
     return TrainingData(
         pixels([world.render(scene, size) for scene in scenes]),
         label_columns(columns, rows),
-        {task: world.tasks.get(task, NUISANCE_CLASSES) for task in options["tasks"]},
+        {task: world.tasks.get(task, NUISANCE_CLASSES) for task in tasks},
         scenes,
     )
 

@@ -31,15 +31,15 @@ from pipeline.study.training import DiffusionTraining, GeneratorTraining, Infill
 DEFAULT = Path("config.yaml")
 STUDIES = Path("studies")
 SHIPPED, SHIPPED_GENERATORS, SHIPPED_INFILLS = Path("data/classifiers"), Path("data/generators"), Path("data/infills")
-EXPLAINING = ("saliency", "counterfactuals")
+EXPLAINING = ("saliency", "counterfactuals", "directions")
 """The sections whose entries are methods that explain."""
-Saliency, Counterfactual = (
+Saliency, Counterfactual, Direction = (
     Annotated[Union[tuple(methods(family).values())], Field(discriminator="method")]  # noqa: UP007
     for family in EXPLAINING
 )
 UNSAFE = re.compile(r"[^\w ./+=@,()-]")
 """What the name or path of a study must not have: `--wrap="..."` of sbatch would let the shell expand it."""
-GENERATOR_KEYS = ("generator", "guide")
+GENERATOR_KEYS = ("generator", "guide", "autoencoder")
 """The options by which methods name generators."""
 
 
@@ -85,6 +85,9 @@ class Study(Section):
     counterfactuals: dict[Name, Counterfactual] = Field(
         {}, description="Methods that explain a decision by an image that is decided otherwise."
     )
+    directions: dict[Name, Direction] = Field(
+        {}, description="Methods that explain a classifier by one direction of codes, which is followed for each image."
+    )
     evaluation: Evaluation = Field(Evaluation(), description="How explanations are tested, and what measures.")
     training: dict[Name, Recipe] = Field(
         {}, description="Networks and generators that are trained when they are missing."
@@ -127,12 +130,14 @@ class Study(Section):
                 "unlabelled",
                 "explained_class: the images have no labels (dataset.labels is none); set it to predicted.",
             )
-        for name in {UNCHANGED, NEAREST_REAL} & set(self.counterfactuals):
-            raise PydanticCustomError(
-                "control",
-                "counterfactuals.{name}: a control that is scored beside every method is called so; rename the method.",
-                {"name": name},
-            )
+        refuse_twice("directions", self.directions, "counterfactuals", self.counterfactuals)
+        for section, entries in (("counterfactuals", self.counterfactuals), ("directions", self.directions)):
+            for name in {UNCHANGED, NEAREST_REAL} & set(entries):
+                raise PydanticCustomError(
+                    "control",
+                    "{section}.{name}: a control that is scored beside every method is called so; rename the method.",
+                    {"section": section, "name": name},
+                )
         for where, name in self.maps_named().items():
             if name not in self.saliency:
                 refuse_name(where, name, self.saliency)

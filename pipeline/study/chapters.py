@@ -8,23 +8,15 @@ from dataclasses import dataclass
 import yaml
 
 from pipeline.classifiers.entry import Network
-from pipeline.datasets.sections import (
-    DigitsDataset,
-    FolderDataset,
-    Framed,
-    HuggingFaceDataset,
-    ImageNetDataset,
-    MixtureComponent,
-    PriorOptions,
-    Shares,
-    WorldDataset,
-)
+from pipeline.datasets.declared import kinds
+from pipeline.datasets.declared.world import MixtureComponent, PriorOptions
+from pipeline.datasets.sections import Framed, Shares
 from pipeline.diffusion.entry import Generator, NoiseSchedule
 from pipeline.infill.declared import heuristics
 from pipeline.infill.declared.vae import VaeShape
 from pipeline.infill.entry import Filler
 from pipeline.methods import methods
-from pipeline.methods.base import ChosenTargets, CounterfactualMethod, Method
+from pipeline.methods.base import ChosenTargets, CounterfactualMethod, DirectionMethod, Method
 from pipeline.methods.diffusion import Cone, Region
 from pipeline.section import Section
 from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
@@ -93,6 +85,12 @@ def chapters_of_infills() -> Iterator[Chapter]:
         yield Chapter(f"infill: {name}", declared, "", example, f"in-filler {name} with options")
 
 
+def chapters_of_datasets() -> Iterator[Chapter]:
+    """The chapters of the kinds of datasets, from their declarations."""
+    for key, declared in kinds().items():
+        yield Chapter(f"dataset: {key}", declared, "", f"{declared.example}\n", key)
+
+
 CHAPTERS = (
     Chapter(
         "The study",
@@ -103,16 +101,11 @@ CHAPTERS = (
     Chapter(
         "dataset",
         Sampled,
-        "Beside these keys, `dataset` has those of one kind: `world`, `folder`, `huggingface`, `imagenet` or `digits`."
+        f"Beside these keys, `dataset` has those of one kind: {', '.join(f'`{key}`' for key in kinds())}."
         " A dataset in `training` has only those of its kind.",
         "dataset: {world: portraits, rows: 128, split: test, per_class: smile}\n",
     ),
-    Chapter(
-        "dataset: world",
-        WorldDataset,
-        example="dataset: {world: portraits, size: 64, rows: 128}\n",
-        called="world",
-    ),
+    *chapters_of_datasets(),
     Chapter(
         "prior",
         PriorOptions,
@@ -136,44 +129,6 @@ dataset:
       - {weight: 0.5, set: {smile: absent, glasses: absent}}
 """,
         called="components",
-    ),
-    Chapter(
-        "dataset: folder",
-        FolderDataset,
-        example="""\
-dataset:
-  folder: photos
-  labels: photos/labels.csv
-  label_columns: [species]
-  size: 224
-  rows: 100
-""",
-        called="folder",
-    ),
-    Chapter(
-        "dataset: huggingface",
-        HuggingFaceDataset,
-        example="""\
-dataset:
-  huggingface: uoft-cs/cifar10
-  image_column: img
-  splits: {train: train, test: test}
-  size: 32
-  rows: 100
-""",
-        called="huggingface",
-    ),
-    Chapter(
-        "dataset: imagenet",
-        ImageNetDataset,
-        example="dataset: {imagenet: resources/imagenet/val, classes: [cheetah, 970], rows: 100}\n",
-        called="imagenet",
-    ),
-    Chapter(
-        "dataset: digits",
-        DigitsDataset,
-        example="dataset: {digits: scikit-learn, size: 16, rows: 100}\n",
-        called="digits",
     ),
     Chapter(
         "Framing and labels",
@@ -500,6 +455,23 @@ counterfactuals:
 """,
     ),
     *chapters_of("counterfactuals"),
+    Chapter(
+        "directions",
+        DirectionMethod,
+        "`directions` maps names to methods; `method` says which, and decides the other keys. A direction is found on"
+        " images of the split `search` and followed for every image that is explained, to the smallest step at which"
+        " the classifier decides otherwise; what that leads to is a counterfactual, and is scored as one."
+        " The default steps are those published, for images of 128 to 256 pixels.",
+        """\
+explained_rows: 24
+directions:
+  gcd-g: {method: gcd, kind: g, autoencoder: portraits-dae, encode_steps: 20, decode_steps: 10}
+  gcd-h: {method: gcd, kind: h, autoencoder: portraits-dae, encode_steps: 20, decode_steps: 10}
+  random: {method: random-direction, autoencoder: portraits-dae, encode_steps: 20, decode_steps: 10}
+""",
+        called="direction",
+    ),
+    *chapters_of("directions"),
     Chapter(
         "evaluation",
         Evaluation,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Union
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, create_model
 
-from pipeline.datasets.sections import (
-    SECTIONS,
-    DigitsDataset,
-    FolderDataset,
-    HuggingFaceDataset,
-    ImageNetDataset,
-    WorldDataset,
-)
+from pipeline.datasets.declared import kinds
+from pipeline.datasets.sections import DatasetKind
 from pipeline.section import Section, Split, chosen_by_key
 
 
@@ -26,46 +20,17 @@ class Sampled(Section):
     correct: list[str] = Field([], description="Keep only images that all of these classifiers get right.")
 
 
-class SampledWorld(WorldDataset, Sampled):
-    """Images of a synthetic world."""
+def sampled(kind: type[DatasetKind]) -> type[DatasetKind]:
+    """A kind of dataset whose images are explained."""
+    name = f"Sampled{kind.__name__.removesuffix('Dataset')}"
+    return create_model(name, __base__=(kind, Sampled), __module__=__name__, __doc__=kind.__doc__)
 
 
-class SampledFolder(FolderDataset, Sampled):
-    """Images of a folder."""
+def one_of(sections: dict[str, type[Section]], what: str) -> Any:
+    """The type of a section among these, chosen by its key."""
+    tagged = (Annotated[section, Tag(key)] for key, section in sections.items())
+    return Annotated[Union[tuple(tagged)], chosen_by_key(sections, what)]  # noqa: UP007
 
 
-class SampledHuggingFace(HuggingFaceDataset, Sampled):
-    """Images of a Hugging Face dataset."""
-
-
-class SampledImageNet(ImageNetDataset, Sampled):
-    """Validation images of ImageNet."""
-
-
-class SampledDigits(DigitsDataset, Sampled):
-    """Real handwritten digits."""
-
-
-DATASETS = {
-    "world": SampledWorld,
-    "folder": SampledFolder,
-    "huggingface": SampledHuggingFace,
-    "imagenet": SampledImageNet,
-    "digits": SampledDigits,
-}
-Dataset = Annotated[
-    Annotated[SampledWorld, Tag("world")]
-    | Annotated[SampledFolder, Tag("folder")]
-    | Annotated[SampledHuggingFace, Tag("huggingface")]
-    | Annotated[SampledImageNet, Tag("imagenet")]
-    | Annotated[SampledDigits, Tag("digits")],
-    chosen_by_key(DATASETS, "a dataset"),
-]
-TrainingDataset = Annotated[
-    Annotated[WorldDataset, Tag("world")]
-    | Annotated[FolderDataset, Tag("folder")]
-    | Annotated[HuggingFaceDataset, Tag("huggingface")]
-    | Annotated[ImageNetDataset, Tag("imagenet")]
-    | Annotated[DigitsDataset, Tag("digits")],
-    chosen_by_key(SECTIONS, "a training dataset"),
-]
+Dataset = one_of({key: sampled(kind) for key, kind in kinds().items()}, "a dataset")
+TrainingDataset = one_of(kinds(), "a training dataset")

@@ -149,7 +149,8 @@ def hint_at_kind(given: Any, kinds: list[str]) -> str:
         close = nearest(key, kinds)
         if close:
             return f"did you mean '{close}' for '{key}'?"
-    return f"write for example {kinds[0]}: {EXAMPLES[kinds[0]]}."
+    usual = next(kind for kind in kinds if kind in EXAMPLES)
+    return f"write for example {usual}: {EXAMPLES[usual]}."
 
 
 def hint_at_method(given: Any, node: Node, schema: Node) -> str:

@@ -93,6 +93,10 @@ class AutoencoderNetwork(Section):
         return AutoencoderShape.from_options({**self.model_dump(), "size": size, "in_channels": channels})
 
 
+NETWORKS = ("unet", "noisy_classifier", "autoencoder", "vae")
+"""What the networks are called that `ImageTraining` is about, each in the recipes of its own kind."""
+
+
 class ImageTraining(Section):
     """What recipes of networks that make images, and of their guides, share; gives weights and a model card."""
 
@@ -108,6 +112,11 @@ class ImageTraining(Section):
         "float32", description="What a card computes products in; the weights are float32, as everything on a CPU is."
     )
     seed: int = Field(1, ge=0, description="Seed of the data, the first weights and the order of the images.")
+
+    @property
+    def network(self) -> UNetShape | AutoencoderNetwork | VaeShape:
+        """The size of what is trained."""
+        return next(getattr(self, key) for key in NETWORKS if hasattr(self, key))
 
     @model_validator(mode="after")
     def have_images_of_one_size(self) -> ImageTraining:
@@ -125,10 +134,6 @@ class DiffusionTraining(ImageTraining):
     """That of the Description of what it trains."""
 
     schedule: NoiseSchedule = Field(NoiseSchedule(), description="The noise that images get.")
-
-    @property
-    def network(self) -> UNetShape | AutoencoderNetwork:
-        return next(getattr(self, key) for key in ("unet", "noisy_classifier", "autoencoder") if hasattr(self, key))
 
     @model_validator(mode="after")
     def fit_the_images(self) -> DiffusionTraining:
@@ -152,8 +157,8 @@ class Gate(Section):
     )
 
 
-class GeneratorTraining(DiffusionTraining):
-    """How a diffusion model is trained: it learns to draw images like those of the dataset."""
+class GeneratorRecipe(DiffusionTraining):
+    """What decides the weights of a diffusion model."""
 
     kind = "unet"
 
@@ -164,6 +169,11 @@ class GeneratorTraining(DiffusionTraining):
     variance_weight: float = Field(
         1.0, ge=0, description="Weight of the variational bound that the variance is learned by; 0 learns none."
     )
+
+
+class GeneratorTraining(GeneratorRecipe):
+    """How a diffusion model is trained: it learns to draw images like those of the dataset."""
+
     gate: Gate = Field(Gate(), description="How the result is measured.")
 
 
@@ -188,8 +198,8 @@ class AutoencoderGate(Section):
     tested: int = Field(500, ge=2, description="Images of the split `test` whose concepts it tells.")
 
 
-class AutoencoderTraining(DiffusionTraining):
-    """How a diffusion autoencoder is trained: it learns to draw an image again from a code of what it shows."""
+class AutoencoderRecipe(DiffusionTraining):
+    """What decides the weights of a diffusion autoencoder."""
 
     kind = "autoencoder"
 
@@ -197,6 +207,11 @@ class AutoencoderTraining(DiffusionTraining):
     predicts: Literal["noise", "velocity"] = Field(
         "velocity", description="What the network predicts: the noise, as published, or the velocity."
     )
+
+
+class AutoencoderTraining(AutoencoderRecipe):
+    """How a diffusion autoencoder is trained: it learns to draw an image again from a code of what it shows."""
+
     gate: AutoencoderGate = Field(AutoencoderGate(), description="How the result is measured.")
 
     @model_validator(mode="after")

@@ -1,13 +1,12 @@
 """The Parquet contracts of all stages: schemas, checked and atomic writing, checked reading, provenance."""
 
 from pipeline.tables.read import digest_of, iterate_table, read_provenance, read_table, scan_table
-from pipeline.tables.schemas import COLUMNS, KEPT, SCHEMAS, pack, row_id, unpack
+from pipeline.tables.schemas import COLUMNS, SCHEMAS, pack, row_id, unpack
 from pipeline.tables.storage import DamagedFile, TableError
 from pipeline.tables.write import TableWriter, write_table
 
 __all__ = [
     "COLUMNS",
-    "KEPT",
     "SCHEMAS",
     "DamagedFile",
     "TableError",

@@ -24,6 +24,7 @@ MASKS = pyarrow.list_(pyarrow.struct([("concept", pyarrow.string()), ("mask", py
 BOXES = pyarrow.list_(
     pyarrow.struct([*((edge, pyarrow.float32()) for edge in ("x0", "y0", "x1", "y1")), ("label", pyarrow.string())])
 )  # in pixels of the row's image; x1 and y1 lie outside
+STRIP = pyarrow.list_(pyarrow.struct([("strength", REAL), ("image", IMAGE), ("logits", VECTOR)]))
 LABELS = pyarrow.map_(pyarrow.string(), pyarrow.int32())
 NUMBERS = pyarrow.map_(pyarrow.string(), pyarrow.float64())
 TEXTS = pyarrow.map_(pyarrow.string(), pyarrow.string())
@@ -114,6 +115,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "codes": (
         *IMAGE_ROW,
         required("autoencoder", TEXT),
+        required("encode_steps", CLASS),
+        required("decode_steps", CLASS),  # of what is restored
+        optional("content", TEXT),  # of the image that was encoded
+        optional("image", IMAGE),  # the image itself, where it is none of the study
+        optional("attributes", LABELS),
         computed("semantic", VECTOR),
         computed("noise", ARRAY),
         computed("shape", SHAPE),
@@ -134,28 +140,27 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         computed("flipped", BOOLEAN),
         computed("network_evaluations", NUMBER),
     ),
-    "probes": (
-        *METHOD_ROW,  # image_id: the source image that the codes were perturbed around
-        required("autoencoder", TEXT),
-        required("index", CLASS),
+    "probes": (  # no table of a study: what the row store keeps
+        *METHOD_ROW,  # image_id: the image whose code was moved
         computed("offset", VECTOR),
         computed("logits", VECTOR),
         computed("distance", REAL),
-        computed("network_evaluations", NUMBER),
     ),
     "directions": (
         *DATASET_ROW,
-        required("kind", TEXT, ("g", "h")),
-        required("rank", CLASS),
-        required("target", CLASS),
         required("autoencoder", TEXT),
-        required("source_image_id", TEXT),
+        required("target", CLASS),
+        required("origin", CLASS),  # the class that images of the target are led to, the other way
+        required("source_image_id", TEXT),  # around which it was searched
+        computed("kind", TEXT),
+        computed("rank", CLASS),
         computed("vector", VECTOR),
         optional("eigenvalue", PRECISE),  # h only
         computed("unit", REAL),  # length of strength 1 in the space of codes
         computed("sign", CLASS),
         computed("decodes", NUMBER),
         computed("calibration_flip_rate", REAL),
+        optional("strip", STRIP),  # the source image along the direction
         computed("network_evaluations", NUMBER),
     ),
     "saliency": (
@@ -323,15 +328,3 @@ def _schema(columns: tuple[Column, ...]) -> pyarrow.Schema:
 
 
 SCHEMAS: dict[str, pyarrow.Schema] = {name: _schema(columns) for name, columns in COLUMNS.items()}
-
-
-def _kept(table: str, *columns: str) -> pyarrow.Schema:
-    return pyarrow.schema([pyarrow.field(name, SCHEMAS[table].field(name).type) for name in columns])
-
-
-KEPT: dict[str, pyarrow.Schema] = {
-    "predict": _kept("predictions", "logits"),
-    "saliency": _kept("saliency", "map", "shape", "objective_value", "steps", "network_evaluations"),
-    "counterfactuals": _kept("counterfactuals", "image", "content", "logits", "network_evaluations"),
-}
-"""What the row store keeps of the rows of a stage."""

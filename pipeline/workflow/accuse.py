@@ -1,22 +1,31 @@
+from pipeline.section import Section
 from pipeline.workflow.base import Job, Stage, Takes
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    classifiers: list[str]
+    readers: list[str]
+    files: dict[str, str]
+
+
+def options(job: Job) -> Options:
     """A classifier's own file tells what went with the label when it was trained."""
     study, entries = job.study, job.plan.entries(job.study.classifiers)
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "classifiers": list(study.classifiers),
-        "readers": study.readers,
-        "files": {name: entry["file"] for name, entry in entries.items() if "file" in entry},
-    }
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        classifiers=list(study.classifiers),
+        readers=study.readers,
+        files={name: entry["file"] for name, entry in entries.items() if "file" in entry},
+    )
 
 
 def has_what_it_compares(job: Job) -> bool:
     """The truth, and explanations."""
     plan = job.plan
-    return plan.has_truth and any(any(plan.jobs(stage)) for stage in ("saliency", "counterfactuals"))
+    return plan.has_truth and any(plan.writing(table) for table in ("saliency", "counterfactuals"))
 
 
 def takes(job: Job) -> Takes:

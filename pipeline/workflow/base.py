@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import PlainSerializer, PlainValidator
+
+from pipeline.methods import parse_method
 from pipeline.methods.base import Method
 from pipeline.section import Section
-from pipeline.study import Study
 
 if TYPE_CHECKING:
+    from pipeline.study import Study
     from pipeline.workflow.plan import Plan
 
 FILE_BYTES = 6000  # of a table without rows
@@ -83,6 +86,19 @@ class Kept:
 
 Identities = Mapping[str, dict[str, Any]]
 """What decides the answers of each network and generator."""
+Entries = dict[str, dict[str, Any]]
+"""How networks, generators or in-fillers are loaded, by their names, as their identities tell it."""
+Roles = dict[str, list[str]]
+"""Names of networks by what they are for: `classifiers`, `oracles`, `readers`."""
+
+
+def method_of(family: str) -> Any:
+    """The type of a method among options: with all keys but those that make entries of it or choose classifiers."""
+
+    def read(given: Any) -> Method:
+        return given if isinstance(given, Method) else parse_method(given, family)
+
+    return Annotated[Method, PlainValidator(read), PlainSerializer(lambda method: method.options())]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +109,8 @@ class Stage:
     """What it does, in a sentence."""
     writes: str
     """A table, or what else its files are."""
-    options: Callable[[Job], dict[str, Any]]
-    """Exactly what decides what it writes."""
+    options: Callable[[Job], Section]
+    """Exactly what decides what it writes: the `Options` of its module, by which the stage reads them again."""
     takes: Callable[[Job], Takes]
     """Rows, network evaluations, memory and time of a job."""
     reads: tuple[str, ...] = ()
@@ -121,8 +137,12 @@ class Stage:
     """What it writes, if it is no table."""
     follows: type[Section] | None = None
     """The kind of recipe by which it trains a network."""
-    keeps: str | None = None
-    """The stage under whose name the row store keeps its rows; None where it computes all of them each time."""
+    keeps: tuple[str, ...] = ()
+    """Columns of its table that the row store keeps of each row; none where it computes all of them each time."""
+    keeps_of: str | None = None
+    """The table whose columns these are, if not that which it writes."""
+    keeps_as: str | None = None
+    """The stage under whose name the row store keeps its rows, if that is another."""
     kept: Callable[[Job, Identities], Iterable[Kept]] = nothing
     """What it keeps under its own name."""
     fails: bool = True
@@ -133,6 +153,11 @@ class Stage:
     """Time that any job may take."""
     name: str = ""
     """That of its module."""
+
+    @property
+    def store(self) -> str | None:
+        """The stage under whose name the row store keeps its rows, if it keeps them."""
+        return self.keeps_as or (self.name if self.keeps else None)
 
     def is_read_as(self, read: str) -> bool:
         """Whether it writes what another stage reads by this name."""

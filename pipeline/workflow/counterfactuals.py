@@ -4,8 +4,9 @@ from pathlib import Path
 from pipeline.digests import file_digest
 from pipeline.errors import UserError
 from pipeline.methods.base import CounterfactualMethod
-from pipeline.study.targets import near_and_far, pairs_of, targets_of_image
-from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes, forwards
+from pipeline.section import Section
+from pipeline.study.targets import Pairs, near_and_far, pairs_of, targets_of_image
+from pipeline.workflow.base import Entries, Identities, Job, Kept, Passes, Stage, Takes, forwards, method_of
 
 BATCHES = 3200  # images that take as much memory as a batch with the generator's gradients
 
@@ -15,32 +16,51 @@ def networks(job: Job) -> list[str]:
     return [job.classifier, *(part for method in job.methods.values() for part in method.parts().values())]
 
 
-def wanted(name: str, method: CounterfactualMethod) -> dict:
-    """Which counterfactuals a method is to make."""
-    return {
-        "targets": pairs_of(name, method),
-        "to_itself": getattr(method.target, "to_itself", False),
-        "samples": method.samples,
-        "rows": method.rows,
-    }
+class Wanted(Section):
+    """Which counterfactuals a method is to make: of each image those of its targets, or of a word for these."""
+
+    targets: str | Pairs
+    to_itself: bool
+    samples: int
+    rows: int | None
 
 
-def options(job: Job) -> dict:
+def wanted(name: str, method: CounterfactualMethod) -> Wanted:
+    return Wanted(
+        targets=pairs_of(name, method),
+        to_itself=getattr(method.target, "to_itself", False),
+        samples=method.samples,
+        rows=method.rows,
+    )
+
+
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    generators: Entries
+    explained_class: str
+    methods: dict[str, method_of("counterfactuals")]
+    wanted: dict[str, Wanted]
+    near_and_far: dict[str, dict[str, Pairs]]
+    drawn: dict[str, str]
+    explains: dict[str, list[str]]
+
+
+def options(job: Job) -> Options:
     study = job.study
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "networks": job.plan.entries(job.networks),
-        "generators": job.plan.entries(job.networks, "generators"),
-        "explained_class": study.explained_class,
-        "methods": {name: method.options() for name, method in study.counterfactuals.items()},
-        "wanted": {name: wanted(name, method) for name, method in study.counterfactuals.items()},
-        "near_and_far": near_and_far(study.counterfactuals.values()),
-        "drawn": drawn(job),
-        "explains": {
-            name: list(job.plan.job("counterfactuals", classifier=name).methods) for name in study.classifiers
-        },
-    }
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        networks=job.plan.entries(job.networks),
+        generators=job.plan.entries(job.networks, "generators"),
+        explained_class=study.explained_class,
+        methods=study.counterfactuals,
+        wanted={name: wanted(name, method) for name, method in study.counterfactuals.items()},
+        near_and_far=near_and_far(study.counterfactuals.values()),
+        drawn=drawn(job),
+        explains={name: list(job.plan.job("counterfactuals", classifier=name).methods) for name in study.classifiers},
+    )
 
 
 def follow_from_all_images(job: Job) -> list[str]:
@@ -108,7 +128,7 @@ STAGE = Stage(
     methods=lambda study: study.counterfactuals,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard), "before": job.before},
-    keeps="counterfactuals",
+    keeps=("image", "content", "logits", "network_evaluations"),
     kept=kept,
     takes=takes,
 )

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pipeline.datasets.decode import read_mask
 from pipeline.diffusion.roles import check_kind, check_same_size, check_unconditional
+from pipeline.diffusion.strides import whole_stride
 from pipeline.errors import UserError, alternatives, listed, nearest
-from pipeline.explain.pairs import targets_by_class
-from pipeline.methods.base import CounterfactualMethod, Method
+from pipeline.explain.pairs import class_number, targets_by_class
+from pipeline.methods.base import CounterfactualMethod, DirectionMethod, Method
 from pipeline.study import EXPLAINING
 from pipeline.study.targets import BY_TABLE, near_and_far, pairs_of
 from pipeline.workflow.heads import classes_of, description_of
@@ -20,6 +21,7 @@ from pipeline.workflow.plan import Plan
 from pipeline.worlds import load_world
 
 KINDS = {"generator": "unet", "guide": "noisy-classifier"}
+SEARCHED = "search"  # the split that directions are found on
 MARKED = "object"  # the part that the masks of a folder are of
 LIMIT = "or say by `classifiers` which classifiers the method explains"
 
@@ -30,6 +32,8 @@ def check_methods(plan: Plan) -> None:
         for name, method in getattr(plan.study, section).items():
             for classifier in filter(method.explains, plan.study.classifiers):
                 check_gradients(plan, f"{section}.{name}", method, classifier)
+    for name, method in plan.study.directions.items():
+        check_direction(plan, f"directions.{name}", method)
     for name, planted in plan.study.evaluation.planted.items():
         check_parts(plan, f"evaluation.planted.{name}.concept", [planted.concept])
     for name, method in plan.study.counterfactuals.items():
@@ -37,6 +41,26 @@ def check_methods(plan: Plan) -> None:
         check_region(plan, f"counterfactuals.{name}", method)
         for classifier in filter(method.explains, plan.study.classifiers):
             check_classes(plan, name, method, classifier)
+
+
+def check_direction(plan: Plan, where: str, method: DirectionMethod) -> None:
+    """Whether the autoencoder is one and can be walked in so many steps, and whether there is such a class."""
+    if plan.study.dataset.split == SEARCHED:
+        raise UserError(
+            f"{where}: directions are found on the split {SEARCHED}, and dataset.split is {SEARCHED} too, so that they"
+            " would be scored on the images that they were found on; set it to test."
+        )
+    if described := description_of(plan, method.autoencoder):
+        check_kind(f"{where}.autoencoder: generator '{method.autoencoder}'", described.kind, "autoencoder")
+        for key in ("encode_steps", "decode_steps"):
+            try:
+                whole_stride(described.schedule["steps"], getattr(method, key))
+            except UserError as error:
+                raise UserError(f"{where}.{key}: {error}.") from None
+    for classifier in filter(method.explains, plan.study.classifiers):
+        for classes in classes_of(plan, classifier).values():
+            if classes is not None and method.target is not None:
+                class_number(method.target, classes, f"{where}.target: {classifier}")
 
 
 def check_gradients(plan: Plan, where: str, method: Method, classifier: str) -> None:

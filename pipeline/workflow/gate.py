@@ -1,14 +1,18 @@
-from pipeline.study.training import GeneratorTraining
-from pipeline.workflow.base import Job, Passes, Stage, Takes
-from pipeline.workflow.trained import DENOISING, learning, measuring, trained_generator_file
+from pipeline.section import Section
+from pipeline.study.training import Gate, GeneratorRecipe, GeneratorTraining
+from pipeline.workflow.base import Entries, Job, Passes, Stage, Takes
+from pipeline.workflow.trained import DENOISING, learning, measuring, trained_generator_file, without_gate
 
 
-def options(job: Job) -> dict:
-    return {
-        "recipe": job.recipe.model_dump(mode="json", exclude={"gate"}),
-        "gate": job.recipe.gate.model_dump(mode="json"),
-        "networks": measuring(job.study, job.network),
-    }
+class Options(Section):
+    recipe: GeneratorRecipe
+    gate: Gate
+    networks: Entries
+
+
+def options(job: Job) -> Options:
+    recipe = without_gate(GeneratorRecipe, job.recipe)
+    return Options(recipe=recipe, gate=job.recipe.gate, networks=measuring(job.study, job.network))
 
 
 def takes(job: Job) -> Takes:

@@ -1,17 +1,25 @@
 from pipeline.classifiers.entry import Network
 from pipeline.classifiers.identity import told_by_loading
 from pipeline.entry import parse_entry
-from pipeline.workflow.base import WITH_NETWORK_MB, Job, Stage, Takes
+from pipeline.section import Section
+from pipeline.workflow.base import WITH_NETWORK_MB, Entries, Job, Stage, Takes
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    networks: Entries
+    generators: Entries
+    fillers: Entries
+    files: dict[str, list[str]]
+
+
+def options(job: Job) -> Options:
     names = job.plan.identified
-    return {
-        "networks": job.plan.entries(names),
-        "generators": job.plan.entries(names, "generators"),
-        "fillers": job.plan.entries(names, "fillers"),
-        "files": {name: job.plan.weights(name) for name in names},
-    }
+    return Options(
+        networks=job.plan.entries(names),
+        generators=job.plan.entries(names, "generators"),
+        fillers=job.plan.entries(names, "fillers"),
+        files={name: job.plan.weights(name) for name in names},
+    )
 
 
 def loaders(job: Job) -> list[str]:

@@ -1,14 +1,21 @@
+from pipeline.section import Section
 from pipeline.workflow.base import Job, Stage, Takes
 from pipeline.worlds import WORLDS
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    world: str | None
+    size: int | None
+
+
+def options(job: Job) -> Options:
     dataset = job.study.dataset
-    return {
-        "study": job.study.study,
-        "world": getattr(dataset, "world", None),
-        "size": getattr(dataset, "size", None),
-    }
+    return Options(
+        study=job.study.study,
+        world=getattr(dataset, "world", None),
+        size=getattr(dataset, "size", None),
+    )
 
 
 STAGE = Stage(

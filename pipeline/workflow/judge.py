@@ -1,4 +1,5 @@
-from pipeline.workflow.base import Job, Passes, Stage, Takes
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Job, Passes, Roles, Stage, Takes
 
 BATCHES = 1600  # images that take as much memory as what a network has in hand
 
@@ -6,7 +7,7 @@ BATCHES = 1600  # images that take as much memory as what a network has in hand
 def judges(job: Job) -> list[str]:
     """The networks that may judge counterfactuals of others; which they do judge, their tasks tell."""
     study = job.study
-    made_of = [name for name in study.classifiers if any(job.plan.jobs("counterfactuals", classifier=name))]
+    made_of = [name for name in study.classifiers if job.plan.writing("counterfactuals", classifier=name)]
     named = dict.fromkeys([*study.classifiers, *study.oracles, *study.readers])
     return [name for name in named if any(name != other for other in made_of)]
 
@@ -18,13 +19,20 @@ def is_judge(job: Job, judge: str, classifier: str) -> bool:
     return judge != classifier and (judge in job.study.readers or same)
 
 
-def options(job: Job) -> dict:
-    return {
-        "study": job.study.study,
-        "seed": job.study.seed,
-        "networks": job.plan.entries(job.networks),
-        "roles": job.plan.roles(),
-    }
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    roles: Roles
+
+
+def options(job: Job) -> Options:
+    return Options(
+        study=job.study.study,
+        seed=job.study.seed,
+        networks=job.plan.entries(job.networks),
+        roles=job.plan.roles(),
+    )
 
 
 def takes(job: Job) -> Takes:
@@ -52,6 +60,6 @@ STAGE = Stage(
     when=lambda job: bool(job.explained and job.networks),
     networks=judges,
     options=options,
-    keeps="predict",
+    keeps_as="predict",
     takes=takes,
 )

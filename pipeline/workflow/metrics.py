@@ -1,16 +1,21 @@
+from pipeline.section import Section
 from pipeline.workflow.base import Job, Stage, Takes
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    bootstrap: int
+    confidence: float
+
+
+def options(job: Job) -> Options:
     study = job.study
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "classifiers": list(study.classifiers),
-        "oracles": study.oracles,
-        "readers": study.readers,
+    return Options(
+        study=study.study,
+        seed=study.seed,
         **study.statistics.model_dump(),
-    }
+    )
 
 
 def takes(job: Job) -> Takes:

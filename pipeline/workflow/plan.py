@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.classifiers.entry import LOADERS, Network
-from pipeline.datasets.imagenet import image_files
 from pipeline.diffusion.entry import LOADERS as GENERATOR_LOADERS
 from pipeline.diffusion.entry import Generator, source_files
 from pipeline.entry import parse_entry
@@ -38,28 +37,6 @@ from pipeline.worlds import Concept, World, load_world
 RESULTS = Path("results")
 TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 UNKNOWN_SIDE = 512  # pixels; taken for a dataset that leaves every image as it is
-PNG_BYTES = {"portraits": 1.25, "shapes": 0.15, "digits": 0.5}  # of a pixel
-PHOTO_BYTES = 2.0  # of a pixel of a photograph as PNG: two thirds of what three bytes take
-
-
-def local_files(dataset: Section) -> list[str]:
-    """All files that a dataset reads on this machine, in a fixed order.
-
-    Raises UserError for a folder or file that does not exist; a Hugging Face dataset that is none is one of the hub.
-    """
-    options = dataset.model_dump()
-    if options.get("imagenet"):
-        return [str(path) for path in image_files(options)]
-    files: list[str] = []
-    for key in ("folder", "masks", "boxes", "huggingface"):
-        root = Path(options.get(key) or "")
-        if not options.get(key) or (key == "huggingface" and not root.exists()):
-            continue
-        if not root.exists() and not (Path(options["folder"]) / root).exists():
-            raise UserError(f"dataset.{key}: {root} does not exist; set it to where your files are.")
-        files += [str(root)] if root.is_file() else sorted(str(path) for path in root.rglob("*") if path.is_file())
-    labels = Path(options.get("labels") or "")
-    return [*files, str(labels)] if labels.is_file() else files
 
 
 class Plan:
@@ -71,7 +48,8 @@ class Plan:
         self.networks: dict[str, Network] = {**study.classifiers, **study.judges}
         self.generators: dict[str, Generator] = study.makers
         self.fillers: dict[str, Filler] = study.fillers
-        made = any(method.explains(name) for method in study.counterfactuals.values() for name in study.classifiers)
+        making = [*study.counterfactuals.values(), *study.directions.values()]
+        made = any(method.explains(name) for method in making for name in study.classifiers)
         self._jobs: dict[tuple, Job] = {}  # each is made once: what it takes is asked for many times
         self.measuring: dict[str, dict[str, Any]] = measuring_entries(study) if made else {}
 
@@ -209,7 +187,7 @@ class Plan:
 
     def dataset_files(self) -> list[str]:
         """Files of a local dataset, so that a changed, new or missing image is noticed."""
-        return local_files(self.study.dataset)
+        return self.study.dataset.local_files()
 
     def sizes(self, files: Iterable[str]) -> str:
         """How many files there are, their bytes, and a digest of the size of each; empty without files.
@@ -222,7 +200,7 @@ class Plan:
 
     def training_files(self, network: str) -> list[str]:
         """Files of the local dataset that a network is trained on."""
-        return local_files(self.study.training[network].dataset)
+        return self.study.training[network].dataset.local_files()
 
     # Networks
 
@@ -304,16 +282,18 @@ class Plan:
     @property
     def png_bytes(self) -> float:
         """What an image takes on disk, roughly."""
-        dataset = self.study.dataset
-        kind = getattr(dataset, "world", None) or ("digits" if hasattr(dataset, "digits") else None)
-        return PNG_BYTES.get(kind, PHOTO_BYTES) * self.side**2
+        return self.study.dataset.png_bytes * self.side**2
 
     # Options and code
 
-    def options(self, stage: str, network: str | None = None) -> str:
-        """Exactly the options that decide what a stage writes, as canonical JSON; of one that trains a network."""
+    def chosen(self, stage: str, network: str | None = None) -> Section:
+        """Exactly the options that decide what a stage writes; of one that trains a network."""
         job = self.job(stage, network=network)
-        return canonical_json(job.stage.options(job))
+        return job.stage.options(job)
+
+    def options(self, stage: str, network: str | None = None) -> str:
+        """The options of a stage as canonical JSON, in which its rule hands them over."""
+        return canonical_json(self.chosen(stage, network).model_dump(mode="json"))
 
     def modules(self, stage: str) -> list[str]:
         """The module of a stage, and those that the study chooses for it: of its networks, its methods, and others."""

@@ -1,18 +1,26 @@
 from collections.abc import Iterator
 
-from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Identities, Job, Kept, Passes, Stage, Takes
 from pipeline.worlds import WORLDS
 
 BATCHES = 1600  # images that take as much memory as what a network has in hand
 
 
-def options(job: Job) -> dict:
-    return {
-        "study": job.study.study,
-        "seed": job.study.seed,
-        "world": getattr(job.study.dataset, "world", None),
-        "networks": job.plan.entries(job.networks),
-    }
+class Options(Section):
+    study: str
+    seed: int
+    world: str | None
+    networks: Entries
+
+
+def options(job: Job) -> Options:
+    return Options(
+        study=job.study.study,
+        seed=job.study.seed,
+        world=getattr(job.study.dataset, "world", None),
+        networks=job.plan.entries(job.networks),
+    )
 
 
 def takes(job: Job) -> Takes:
@@ -40,7 +48,7 @@ STAGE = Stage(
     networks=lambda job: job.plan.networks,
     options=options,
     modules=lambda job: [WORLDS[job.study.dataset.world]] if job.plan.has_truth else [],
-    keeps="predict",
+    keeps=("logits",),
     kept=kept,
     takes=takes,
 )

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
-from pipeline.workflow.base import Identities, Job, Kept, Passes, Stage, Takes, forwards
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Identities, Job, Kept, Passes, Stage, Takes, forwards, method_of
 
 BATCHES = 1600  # images that take as much memory as a batch with its gradients
 CELL_BYTES = 4
@@ -11,17 +12,27 @@ def fillers(job: Job) -> list[str]:
     return [method.filler for method in job.methods.values() if method.filler is not None]
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    fillers: Entries
+    explained_class: str
+    methods: dict[str, method_of("saliency")]
+    explains: dict[str, list[str]]
+
+
+def options(job: Job) -> Options:
     study = job.study
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "networks": job.plan.entries(job.networks),
-        "fillers": job.plan.entries(job.networks, "fillers"),
-        "explained_class": study.explained_class,
-        "methods": {name: method.options() for name, method in study.saliency.items()},
-        "explains": {name: list(job.plan.job("saliency", classifier=name).methods) for name in study.classifiers},
-    }
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        networks=job.plan.entries(job.networks),
+        fillers=job.plan.entries(job.networks, "fillers"),
+        explained_class=study.explained_class,
+        methods=study.saliency,
+        explains={name: list(job.plan.job("saliency", classifier=name).methods) for name in study.classifiers},
+    )
 
 
 def takes(job: Job) -> Takes:
@@ -59,7 +70,7 @@ STAGE = Stage(
     methods=lambda study: study.saliency,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard)},
-    keeps="saliency",
+    keeps=("map", "shape", "objective_value", "steps", "network_evaluations"),
     kept=kept,
     takes=takes,
 )

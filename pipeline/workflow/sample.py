@@ -1,25 +1,34 @@
-from pipeline.datasets import DATASETS, kind
 from pipeline.errors import UserError
-from pipeline.workflow.base import Job, Passes, Stage, Takes
+from pipeline.section import Section
+from pipeline.study.datasets import Dataset
+from pipeline.workflow.base import Entries, Job, Passes, Stage, Takes
 from pipeline.worlds import WORLDS
 
 MASK_BYTES = 0.3  # of a pixel, of all parts together
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    dataset: Dataset
+    shard_rows: int
+    networks: Entries
+
+
+def options(job: Job) -> Options:
     study = job.study
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "dataset": study.dataset.model_dump(mode="json"),
-        "shard_rows": study.shard_rows,
-        "networks": job.plan.entries(job.networks),
-    }
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        dataset=study.dataset,
+        shard_rows=study.shard_rows,
+        networks=job.plan.entries(job.networks),
+    )
 
 
 def modules(job: Job) -> list[str]:
-    dataset = job.study.dataset.model_dump()
-    return [DATASETS[kind(dataset)].split(":")[0], *([WORLDS[dataset["world"]]] if job.plan.has_truth else [])]
+    dataset = job.study.dataset
+    return [dataset.read.split(":")[0], *([WORLDS[dataset.world]] if job.plan.has_truth else [])]
 
 
 def sizes_of_files(job: Job) -> str:

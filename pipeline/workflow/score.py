@@ -1,4 +1,10 @@
+from pipeline.section import Section
 from pipeline.workflow.base import Job, Stage, Takes
+
+
+class Options(Section):
+    study: str
+    classifiers: list[str]
 
 
 def takes(job: Job) -> Takes:
@@ -22,7 +28,7 @@ STAGE = Stage(
     says="Score every row: what is right, what an intervention changes.",
     reads=("images", "interventions", "predictions/predict"),
     writes="scores",
-    options=lambda job: {"study": job.study.study, "classifiers": list(job.study.classifiers)},
+    options=lambda job: Options(study=job.study.study, classifiers=list(job.study.classifiers)),
     fails=False,
     takes=takes,
 )

@@ -1,14 +1,24 @@
+from pipeline.section import Section
+from pipeline.study.evaluation import Planted
 from pipeline.workflow.base import Job, Stage, Takes
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    planted: dict[str, Planted]
+    bootstrap: int
+    confidence: float
+
+
+def options(job: Job) -> Options:
     study = job.study
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "planted": {name: each.model_dump() for name, each in study.evaluation.planted.items()},
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        planted=study.evaluation.planted,
         **study.statistics.model_dump(),
-    }
+    )
 
 
 def takes(job: Job) -> Takes:

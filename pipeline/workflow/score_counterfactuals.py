@@ -1,7 +1,10 @@
 from math import ceil
+from typing import Any
 
+from pipeline.metrics.functions import modules
+from pipeline.section import Section
 from pipeline.study.targets import pairs_of, relations, targets_of_image
-from pipeline.workflow.base import Job, Passes, Stage, Takes
+from pipeline.workflow.base import Entries, Job, Passes, Roles, Stage, Takes
 from pipeline.workflow.trained import measuring_names
 
 SLICES = 50  # of `transitions`: pixels are replaced in so many steps, and a remainder in one more
@@ -9,21 +12,33 @@ SCORES = 60  # of a counterfactual, at most: some measures have nothing to say o
 ANSWERS = 30  # as many take the memory that the scores of one take
 
 
-def options(job: Job) -> dict:
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    roles: Roles
+    explained_class: str
+    measuring: dict[str, dict[str, Any] | None]
+    relations: dict[str, list[tuple[str, str, str]]]
+    bootstrap: int
+    confidence: float
+
+
+def options(job: Job) -> Options:
     study, plan = job.study, job.plan
-    return {
-        "study": study.study,
-        "seed": study.seed,
-        "networks": plan.entries(study.classifiers),
-        "roles": plan.roles(),
-        "explained_class": study.explained_class,
-        "measuring": {
+    return Options(
+        study=study.study,
+        seed=study.seed,
+        networks=plan.entries(study.classifiers),
+        roles=plan.roles(),
+        explained_class=study.explained_class,
+        measuring={
             role: {"name": name, **plan.measuring[name]} if name in plan.measuring else None
             for role, name in measuring_names(study).items()
         },
-        "relations": relations(study.counterfactuals.values()),
+        relations=relations(study.counterfactuals.values()),
         **study.statistics.model_dump(),
-    }
+    )
 
 
 def controls(job: Job) -> int:
@@ -33,7 +48,8 @@ def controls(job: Job) -> int:
         pairs = min(job.explained, method.rows or job.explained) * targets_of_image(name, method)
         key = str(pairs_of(name, method))
         asked[key] = max(asked.get(key, 0), pairs)
-    return 2 * sum(asked.values())
+    led = sum(each.takes.rows for each in job.plan.jobs("transfer", classifier=job.classifier))
+    return 2 * (sum(asked.values()) + led)
 
 
 def takes(job: Job) -> Takes:
@@ -55,9 +71,10 @@ STAGE = Stage(
     reads=("identities", "images", "interventions", "predictions", "counterfactuals"),
     writes="scores",
     each=("classifier",),
-    when=lambda job: any(job.plan.jobs("counterfactuals", classifier=job.classifier)),
+    when=lambda job: bool(job.plan.writing("counterfactuals", classifier=job.classifier)),
     networks=lambda job: [job.classifier, *job.plan.measuring],
     options=options,
+    modules=lambda job: modules("counterfactuals"),
     fails=False,
     takes=takes,
 )

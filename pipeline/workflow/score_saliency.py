@@ -1,5 +1,8 @@
 from pipeline.infill.declared import entry_of
-from pipeline.workflow.base import Job, Passes, Stage, Takes
+from pipeline.methods.base import InfillChoice
+from pipeline.metrics.functions import modules
+from pipeline.section import Section
+from pipeline.workflow.base import Entries, Job, Passes, Stage, Takes
 
 CURVE_IMAGES = 24  # of `flipping_curves`: eleven shares removed, eleven kept, none and all
 BATCHES = 600  # maps that take as much memory as what a network has in hand
@@ -10,14 +13,22 @@ def fillers(job: Job) -> list[str]:
     return list(filter(None, map(entry_of, job.study.evaluation.infills)))
 
 
-def options(job: Job) -> dict:
-    return {
-        "study": job.study.study,
-        "seed": job.study.seed,
-        "networks": job.plan.entries(job.networks),
-        "infills": job.study.evaluation.model_dump(mode="json")["infills"],
-        "fillers": job.plan.entries(job.networks, "fillers"),
-    }
+class Options(Section):
+    study: str
+    seed: int
+    networks: Entries
+    infills: list[InfillChoice]
+    fillers: Entries
+
+
+def options(job: Job) -> Options:
+    return Options(
+        study=job.study.study,
+        seed=job.study.seed,
+        networks=job.plan.entries(job.networks),
+        infills=job.study.evaluation.infills,
+        fillers=job.plan.entries(job.networks, "fillers"),
+    )
 
 
 def takes(job: Job) -> Takes:
@@ -50,7 +61,7 @@ STAGE = Stage(
     when=lambda job: any(job.plan.jobs("saliency", classifier=job.classifier)),
     networks=lambda job: [job.classifier, *fillers(job)],
     options=options,
-    modules=lambda job: job.plan.infills(*job.study.evaluation.infills),
+    modules=lambda job: [*modules("saliency"), *job.plan.infills(*job.study.evaluation.infills)],
     fails=False,
     takes=takes,
 )

@@ -2,6 +2,8 @@ from pipeline.study.training import Training
 from pipeline.workflow.base import Job, Passes, Stage, Takes
 from pipeline.workflow.trained import learning, trained_file
 
+Options = Training
+
 
 def takes(job: Job) -> Takes:
     """The passes of all steps, with as many again as an attack has on each; images seen, held out and tested."""
@@ -17,7 +19,7 @@ STAGE = Stage(
     each=("network",),
     follows=Training,
     files=lambda job: [trained_file(job.network), trained_file(job.network, "md")],
-    options=lambda job: job.recipe.model_dump(mode="json"),
+    options=lambda job: job.recipe,
     minutes=120,
     takes=takes,
 )

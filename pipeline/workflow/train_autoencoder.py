@@ -1,13 +1,16 @@
-from pipeline.study.training import AutoencoderTraining
+from pipeline.section import Section
+from pipeline.study.training import AutoencoderGate, AutoencoderRecipe, AutoencoderTraining
 from pipeline.workflow.base import Job, Passes, Stage, Takes
-from pipeline.workflow.trained import DENOISING, learning, trained_generator_file
+from pipeline.workflow.trained import DENOISING, learning, trained_generator_file, without_gate
 
 
-def options(job: Job) -> dict:
-    return {
-        "recipe": job.recipe.model_dump(mode="json", exclude={"gate"}),
-        "gate": job.recipe.gate.model_dump(mode="json"),
-    }
+class Options(Section):
+    recipe: AutoencoderRecipe
+    gate: AutoencoderGate
+
+
+def options(job: Job) -> Options:
+    return Options(recipe=without_gate(AutoencoderRecipe, job.recipe), gate=job.recipe.gate)
 
 
 def takes(job: Job) -> Takes:

@@ -12,8 +12,16 @@ from pipeline.diffusion.entry import Generator
 from pipeline.errors import UserError, nearest
 from pipeline.infill.entry import Filler
 from pipeline.metrics.networks import FILES
+from pipeline.section import Section
 from pipeline.study import SHIPPED, Study
-from pipeline.study.training import AutoencoderTraining, GeneratorTraining, GuideTraining, InfillTraining, recipes
+from pipeline.study.training import (
+    AutoencoderTraining,
+    DiffusionTraining,
+    GeneratorTraining,
+    GuideTraining,
+    InfillTraining,
+    recipes,
+)
 from pipeline.workflow.base import Job, Passes, Takes, forwards
 
 RESOURCES = Path("resources")
@@ -56,6 +64,11 @@ def trained_files(study: Study, *names: str) -> list[str]:
         **{name: trained_infill_file(name) for name in recipes(study.training, InfillTraining)},
     }
     return [last.get(name) or trained_file(name) for name in names or study.training]
+
+
+def without_gate(kind: type[DiffusionTraining], recipe: Section) -> DiffusionTraining:
+    """What decides the weights of a recipe, and not how they are measured. kind: that of what it returns."""
+    return kind.model_validate({key: value for key, value in recipe if key in kind.model_fields})
 
 
 def learning(job: Job, passes: Passes, further: int, batch: int = LEARNING) -> Takes:

@@ -460,7 +460,7 @@ STUDIES = [
     StudyMistake(
         "two kinds of images",
         GOOD.replace("world: shapes", "world: shapes, folder: photos"),
-        "tiny.yaml: dataset: a dataset has exactly one of the keys world, folder, huggingface, imagenet, digits; here there are world and folder.",
+        "tiny.yaml: dataset: a dataset has exactly one of the keys digits, folder, huggingface, imagenet, world; here there are world and folder.",
     ),
     StudyMistake(
         "no valid YAML",

@@ -15,7 +15,7 @@ from pipeline.study import load_study
 from pipeline.workflow.base import Job
 from pipeline.workflow.plan import Plan
 from tests.small_batches import batch_small
-from tests.workflow.conftest import SMALL, TINY, write_generator
+from tests.workflow.conftest import SMALL, TINY, write_autoencoder, write_generator
 
 JUDGING = {key: TINY[key] for key in ("networks", "oracles")}
 STUDY = {key: value for key, value in TINY.items() if key not in JUDGING}
@@ -27,6 +27,7 @@ def write_tiny(name: str = "tiny", **sections: Any) -> Plan:
     Path("studies").mkdir(exist_ok=True)
     Path("small.py").write_text(SMALL, encoding="utf-8")
     write_generator(Path("adm.safetensors"))
+    write_autoencoder(Path("dae.safetensors"))
     values = {**STUDY, "study": name, **sections}
     Path(f"studies/{name}.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     return Plan(load_study(name))

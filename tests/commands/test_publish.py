@@ -60,7 +60,7 @@ def study(tmp_path, monkeypatch) -> str:
 
 
 def test_weights_trained_elsewhere_become_a_generator_with_a_card(study, tmp_path):
-    recipe = load_study(study).training["draws"].model_dump(mode="json")
+    recipe = load_study(study).training["draws"]
     network = UNet(describe(recipe).shape)
     progress = Progress(network, Recipe(), 1)
     progress.averaged["out.2.bias"] += 0.25
@@ -80,7 +80,7 @@ def test_weights_trained_elsewhere_become_a_generator_with_a_card(study, tmp_pat
 
 
 def test_a_guide_trained_elsewhere_gets_a_card_with_what_it_reads(study, tmp_path):
-    recipe = load_study(study).training["guides"].model_dump(mode="json")
+    recipe = load_study(study).training["guides"]
     torch.manual_seed(1)
     network = NoisyClassifier(train_guide.describe(recipe, tuple("0123456789")).shape)
     torch.save(network.state_dict(), tmp_path / "elsewhere.pt")
@@ -96,7 +96,7 @@ def test_a_guide_trained_elsewhere_gets_a_card_with_what_it_reads(study, tmp_pat
 
 
 def test_an_autoencoder_trained_elsewhere_passes_through_its_gate(study, tmp_path):
-    recipe = load_study(study).training["restores"].model_dump(mode="json")
+    recipe = load_study(study).training["restores"]
     network = DiffusionAutoencoder(train_autoencoder.describe(recipe).shape)
     torch.save(network.state_dict(), tmp_path / "elsewhere.pt")
     folder = tmp_path / "generators"

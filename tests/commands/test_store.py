@@ -139,13 +139,13 @@ def test_a_store_that_does_not_say_what_it_is_is_listed_and_never_deleted(conten
 
 
 def test_rows_of_a_stage_that_this_version_does_not_know_are_named_and_never_deleted(folder, listed):
-    shutil.copytree("results/rows/saliency", "results/rows/encode")
+    shutil.copytree("results/rows/saliency", "results/rows/dream")
     (theirs,) = Path("results/rows").glob("predict/logits-*")
     told = json.loads((theirs / "identity.json").read_text()) | {"stage": "generate"}
     shutil.copytree(theirs, theirs.with_name("logits-0123456789abcdef"))
     (theirs.with_name("logits-0123456789abcdef") / "identity.json").write_text(json.dumps(told))
     lines = listed(prune=True)
-    assert "not known: this version keeps no rows of encode" in " ".join(line_of(lines, "encode/fido-"))
+    assert "not known: this version keeps no rows of dream" in " ".join(line_of(lines, "dream/fido-"))
     assert "this version keeps no rows of generate" in " ".join(line_of(lines, "predict/logits-0123456789abcdef"))
     assert lines[-1] == "Deleted 0 of 10 stores, 0 B." and len(stores()) == 10
 

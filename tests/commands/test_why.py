@@ -14,6 +14,7 @@ from pipeline.commands import why as why_module
 from pipeline.commands.why import changed_options, explained, listing, why
 from pipeline.costs import Stopwatch
 from pipeline.fingerprint import ROOT
+from pipeline.section import Section
 from pipeline.stages.common import costs_file, provenance
 from pipeline.study import Study
 from pipeline.tables import write_table
@@ -36,7 +37,7 @@ def plan(tmp_path, monkeypatch) -> Plan:
 
 def write_metrics(plan: Plan, options: dict | None = None, code: str | None = None, modules: dict | None = None) -> str:
     """The table of metrics as a run would have left it, save for some of its options, its code or its modules."""
-    told = json.loads(plan.options("metrics")) | (options or {})
+    told = plan.chosen("metrics").model_copy(update=options)
     path = Path(plan.table("metrics"))
     write_table(path, "metrics", [], provenance("metrics", told, code or plan.code("metrics"), {}))
     import pipeline.stages.metrics  # noqa: F401  the job that wrote the table had imported it
@@ -59,10 +60,10 @@ def test_what_was_never_made_does_not_exist_yet(plan):
 
 
 def test_an_option_is_compared_with_the_one_that_the_table_carries(plan):
-    write_metrics(plan, {"confidence": 0.9, "oracles": ["judge"]})
+    write_metrics(plan, {"confidence": 0.9, "bootstrap": 500})
     assert explained([job_of(plan, "metrics")]) == [
+        "metrics: the option bootstrap is 500 in the table and 2000 in the study",
         "metrics: the option confidence is 0.9 in the table and 0.95 in the study",
-        'metrics: the option oracles is ["judge"] in the table and [] in the study',
     ]
 
 
@@ -93,14 +94,14 @@ def test_a_table_that_follows_from_the_study_has_no_cause_but_its_inputs(plan):
 def test_a_table_that_was_made_from_what_no_longer_stands_names_its_inputs(plan):
     write_metrics(plan)
     scores = Path(plan.table("scores"))
-    write_table(scores, "scores", [], provenance("score", json.loads(plan.options("score")), plan.code("score"), {}))
+    write_table(scores, "scores", [], provenance("score", plan.chosen("score"), plan.code("score"), {}))
     assert explained([job_of(plan, "metrics")]) == ["metrics: it was made from other tables of scores"]
 
 
 def write_images(plan: Plan, files: str = "") -> list[Path]:
     """The parts of the images without rows, as if made from a dataset of these files."""
     parts = list(map(Path, plan.parts("images")))
-    told = provenance("sample", json.loads(plan.options("sample")), plan.code("sample"), {}, files=files)
+    told = provenance("sample", plan.chosen("sample"), plan.code("sample"), {}, files=files)
     for part in parts:
         write_table(part, "images", [], told)
     return parts
@@ -127,7 +128,7 @@ def test_files_that_are_newer_than_the_images_are_named(plan, capsys):
     assert said[-1] == f"{another}: photos/a.png and photos/b.png, newer than the images."
 
 
-def write_page(plan: Plan, options: dict, code: str) -> None:
+def write_page(plan: Plan, options: Section, code: str) -> None:
     """A page that follows from these options and this code."""
     import pipeline.stages.report  # noqa: F401  the job that wrote it had imported it
 
@@ -137,15 +138,18 @@ def write_page(plan: Plan, options: dict, code: str) -> None:
     write_table(costs_file("mine", page), "costs", [Stopwatch().row("report", study="mine")], {"stage": "report"})
 
 
-def test_a_page_that_follows_from_another_title_says_so(plan):
-    write_page(plan, {**json.loads(plan.options("report")), "title": "Old"}, plan.code("report"))
+def test_a_page_that_follows_from_another_title_and_other_oracles_says_so(plan):
+    chosen = plan.chosen("report")
+    others = {"title": "Old", "roles": {**chosen.roles, "oracles": ["judge"]}}
+    write_page(plan, chosen.model_copy(update=others), plan.code("report"))
     assert explained([job_of(plan, "report")]) == [
-        "report: the option title is Old in the page and not set in the study"
+        'report: the option roles.oracles is ["judge"] in the page and [] in the study',
+        "report: the option title is Old in the page and not set in the study",
     ]
 
 
 def test_a_page_whose_modules_are_the_same_follows_from_another_template(plan):
-    write_page(plan, json.loads(plan.options("report")), "another")
+    write_page(plan, plan.chosen("report"), "another")
     assert explained([job_of(plan, "report")]) == ["report: a template of the page changed"]
 
 

@@ -86,7 +86,7 @@ def test_what_reads_no_files_has_an_empty_manifest():
 
 def test_a_dataset_is_of_exactly_one_kind():
     assert kind({"folder": "pets", "world": None}) == "folder"
-    with pytest.raises(UserError, match="names no kind of images; write exactly one of world, folder"):
+    with pytest.raises(UserError, match="names no kind of images; write exactly one of digits, folder"):
         kind({"size": 64})
-    with pytest.raises(UserError, match="names world and folder; write exactly one"):
+    with pytest.raises(UserError, match="names folder and world; write exactly one"):
         kind({"world": "shapes", "folder": "pets"})

@@ -5,18 +5,20 @@ import math
 import pytest
 import torch
 
+from pipeline.device import PRECISIONS
 from pipeline.diffusion.autoencoder import DiffusionAutoencoder
 from pipeline.diffusion.autoencoder_shape import AutoencoderShape
 from pipeline.diffusion.schedule import full_schedule
 from pipeline.diffusion.train import (
     Progress,
     Recipe,
+    autoencoding,
+    denoising,
     denoising_loss,
     discretised_log_likelihood,
+    follow_recipe,
+    guiding,
     spread_steps,
-    train_autoencoder,
-    train_denoiser,
-    train_guide,
     variational_bits,
 )
 from pipeline.diffusion.unet import NoisyClassifier, UNet
@@ -33,6 +35,11 @@ def progress(**recipe) -> Progress:
     torch.manual_seed(0)
     network = UNet(Shape(16, **{**SMALL, "multipliers": (1, 1)}))
     return Progress(network, Recipe(**{"steps": 6, "batch_size": 4, **recipe}), seed=5)
+
+
+def train(progress, **after):
+    """Train a diffusion model from where it stands."""
+    return follow_recipe(progress, IMAGES, denoising(progress.recipe, SCHEDULE), **after)
 
 
 class Knows(torch.nn.Module):
@@ -91,7 +98,7 @@ def test_the_steps_of_a_batch_cover_the_schedule_evenly():
 def test_a_training_learns_and_keeps_the_averaged_weights():
     losses = []
     running = progress(steps=40, average=0.9)
-    averaged = train_denoiser(running, IMAGES, SCHEDULE, after_step=lambda _, loss: losses.append(loss))
+    averaged = train(running, after_step=lambda _, loss: losses.append(loss))
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
     name = "out.2.weight"
     assert not torch.equal(averaged[name], running.network.state_dict()[name])
@@ -99,7 +106,7 @@ def test_a_training_learns_and_keeps_the_averaged_weights():
 
 
 def test_a_training_that_was_stopped_ends_in_the_same_weights(tmp_path):
-    whole = train_denoiser(progress(), IMAGES, SCHEDULE)
+    whole = train(progress())
 
     class Stop(Exception):
         pass
@@ -110,17 +117,17 @@ def test_a_training_that_was_stopped_ends_in_the_same_weights(tmp_path):
             raise Stop
 
     with pytest.raises(Stop):
-        train_denoiser(progress(), IMAGES, SCHEDULE, after_step=stop)
+        train(progress(), after_step=stop)
     later = progress()
     later.load(tmp_path / "progress.pt")
     assert later.step == 3
-    again = train_denoiser(later, IMAGES, SCHEDULE)
+    again = train(later)
     assert all(torch.equal(again[name], value) for name, value in whole.items())
 
 
 def test_progress_of_another_training_is_not_gone_on_from(tmp_path):
     done = progress(steps=2)
-    train_denoiser(done, IMAGES, SCHEDULE)
+    train(done)
     done.save(tmp_path / "progress.pt")
     other = progress(steps=2)
     other.identity = "another recipe"
@@ -139,7 +146,7 @@ def test_what_is_left_out_in_training_follows_from_the_step(tmp_path):
             if running.step == 2 and not stop_after:
                 running.save(tmp_path / "progress.pt")
 
-        return train_denoiser(running, IMAGES, SCHEDULE, after_step=save)
+        return train(running, after_step=save)
 
     whole = trained()
     torch.rand(7)  # whatever else was drawn meanwhile
@@ -147,12 +154,29 @@ def test_what_is_left_out_in_training_follows_from_the_step(tmp_path):
     assert all(torch.equal(again[name], value) for name, value in whole.items())
 
 
+def test_in_bfloat16_products_are_computed_and_weights_stay_float32(monkeypatch):
+    def first_loss(precision):
+        losses, running = [], progress(steps=1, precision=precision)
+        running.network.out[2].register_forward_hook(lambda layer, inputs, said: computed.append(said.dtype))
+        averaged = train(running, after_step=lambda _, loss: losses.append(loss))
+        assert {value.dtype for value in averaged.values()} == {torch.float32}
+        return losses[0]
+
+    computed = []
+    exact = first_loss("bfloat16")  # a CPU computes in float32 whatever is asked for
+    monkeypatch.setattr("pipeline.diffusion.train.precision", lambda device, name: PRECISIONS[name])
+    assert first_loss("bfloat16") == pytest.approx(exact, rel=0.02)
+    assert computed == [torch.float32, torch.bfloat16]
+
+
 def test_a_guide_learns_to_tell_noised_images_apart():
     torch.manual_seed(0)
     network = NoisyClassifier(Shape(16, **{**SMALL, "multipliers": (1, 1), "out_channels": 2}))
     classes, losses = torch.tensor([1, 0] * 4), []
     running = Progress(network, Recipe(steps=40, batch_size=8, average=0.5, learning_rate=3e-3), seed=5)
-    averaged = train_guide(running, IMAGES, classes, SCHEDULE, after_step=lambda _, loss: losses.append(loss))
+    averaged = follow_recipe(
+        running, IMAGES, guiding(SCHEDULE, classes), after_step=lambda _, loss: losses.append(loss)
+    )
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
     network.load_state_dict(averaged)
     network.eval()
@@ -169,7 +193,7 @@ def test_an_autoencoder_learns_to_tell_images_apart_by_their_codes():
     torch.manual_seed(0)
     network = DiffusionAutoencoder(AutoencoderShape(8, 32, (1,), (1,), blocks=1, semantic=8, dropout=0.0))
     begun = Progress(network, Recipe(steps=60, batch_size=8, learning_rate=4e-3, average=0.8), seed=5)
-    network.load_state_dict(train_autoencoder(begun, images, SCHEDULE))
+    network.load_state_dict(follow_recipe(begun, images, autoencoding(begun.recipe, SCHEDULE)))
     clean = images.float() / 127.5 - 1
     with torch.no_grad():
         velocity = network.eval()(torch.randn(2, 3, 8, 8), torch.full((2,), 99.0), network.encoder(clean))
@@ -178,7 +202,7 @@ def test_an_autoencoder_learns_to_tell_images_apart_by_their_codes():
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice():
     with pytest.raises(UserError, match=r"the loss of step 1 is nan; set a lower learning_rate than 1e\+20"):
-        train_denoiser(progress(learning_rate=1e20), IMAGES, SCHEDULE)
+        train(progress(learning_rate=1e20))
 
 
 def test_the_rate_rises_and_then_falls_to_nothing():

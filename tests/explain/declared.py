@@ -10,13 +10,15 @@ from pipeline.methods.base import Method
 from tests.explain.guiding import other_classifier, tiny_denoiser, tiny_guide
 from tests.explain.planted import SIDE
 
-SALIENCY, COUNTERFACTUALS = (list(methods(family)) for family in ("saliency", "counterfactuals"))
+SALIENCY, COUNTERFACTUALS, DIRECTIONS = (
+    list(methods(family)) for family in ("saliency", "counterfactuals", "directions")
+)
 
 
 def made(name: str, family: str, options: dict[str, Any] | None = None) -> Method:
-    """The method with these options, or else its tiny ones, and what it must name: a generator, a guide, a region."""
+    """The method with these options, or else its tiny ones, and what it must name: generators, a guide, a region."""
     declared = methods(family)[name]
-    must = {"generator": "generator", "guide": "guide", "region": {"parts": ["patch"]}}
+    must = {"generator": "generator", "autoencoder": "autoencoder", "guide": "guide", "region": {"parts": ["patch"]}}
     named = {key: value for key, value in must.items() if asks(declared, key)}
     return parse_method({"method": name, **named, **(declared.tiny if options is None else options)}, family)
 

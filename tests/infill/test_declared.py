@@ -1,10 +1,8 @@
 """An in-filler of two files, as docs/extending.md adds one."""
 
 import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import torch
 
@@ -12,8 +10,8 @@ import pipeline.infill
 from pipeline.infill import declared
 from pipeline.infill.file import open_infill
 from tests.copied import copy_package
+from tests.guide import follow
 
-ROOT = Path(__file__).resolve().parents[2]
 CHOSEN = {"infill": "quantile", "share": 1.0}
 ADDED = f"""
 import json, sys
@@ -38,14 +36,10 @@ print(json.dumps({{
 """
 
 
-def write_two_files(folder: Path) -> None:
+def write_two_files(folder):
     """The two files that docs/extending.md adds to the project in a folder."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    files = re.findall(r"```python\n# (pipeline/infill/\S+)\n(.*?)```", text, re.DOTALL)
-    assert [path for path, _ in files] == ["pipeline/infill/declared/quantile.py", "pipeline/infill/quantile.py"]
-    for path, source in files:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(source, encoding="utf-8")
+    added = follow("Add an in-filler", folder)
+    assert added == ["pipeline/infill/declared/quantile.py", "pipeline/infill/quantile.py"]
 
 
 def test_an_in_filler_of_two_files_is_in_schema_reference_and_plan(tmp_path):

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from pipeline.diffusion.train import Progress, Recipe
+from pipeline.diffusion.train import Progress, Recipe, follow_recipe
 from pipeline.errors import UserError
 from pipeline.infill.declared.vae import VaeShape
 from pipeline.infill.file import build_network, open_infill, save_filler
 from pipeline.infill.identity import identify
-from pipeline.infill.train import loss_of_holes, train_vae
+from pipeline.infill.train import filling, loss_of_holes
 from pipeline.infill.vae import VaeInfill
 from pipeline.noise import Noise
 
@@ -76,7 +76,7 @@ def test_it_learns_to_fill_holes_as_the_image_is_around_them():
     images = torch.tensor([60, 200], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 16, 16)
     progress = Progress(small().train(), Recipe(steps=60, batch_size=16, learning_rate=1e-2, average=0.8), seed=1)
     network = small()
-    network.load_state_dict(train_vae(progress, images, divergence=1e-3))
+    network.load_state_dict(follow_recipe(progress, images, filling(1e-3)))
     clean, keep = images.float() / 255, torch.ones(2, 1, 16, 16)
     keep[:, :, 4:12, 4:12] = 0
     filled = network.fill(clean, keep, noise=NOISE.select([0, 1]), step=0)

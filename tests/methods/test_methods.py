@@ -2,10 +2,8 @@
 
 import inspect
 import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,20 +19,24 @@ from pipeline.noise import Noise
 from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
 from tests.copied import copy_package
-from tests.explain.declared import COUNTERFACTUALS, SALIENCY, made
+from tests.explain.declared import COUNTERFACTUALS, DIRECTIONS, SALIENCY, made
 from tests.explain.planted import conv_classifier, random_images
+from tests.guide import ROOT, follow
 
-ROOT = Path(__file__).resolve().parents[2]
 MAPS = ("classifier", "images", "targets", "noise", "infill", "batch_size", "progress")
 IMAGES = ("classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress")
-TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES}
+TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES, "directions": ("around", "noise")}
 LOADED = {"helper", "guide", "region"}  # of what a study names
 FROM_CODE = {"perceptual", "perceptual_weight"}  # a function, which no study can write
-ALL = [("saliency", name) for name in SALIENCY] + [("counterfactuals", name) for name in COUNTERFACTUALS]
+ALL = [
+    (family, name)
+    for family, names in (("saliency", SALIENCY), ("counterfactuals", COUNTERFACTUALS), ("directions", DIRECTIONS))
+    for name in names
+]
 
 
 def test_names_are_in_their_order_and_each_is_of_one_method():
-    assert sorted(SALIENCY) == SALIENCY and sorted(COUNTERFACTUALS) == COUNTERFACTUALS
+    assert all(sorted(names) == names for names in (SALIENCY, COUNTERFACTUALS, DIRECTIONS))
     assert {"fido", "bbmp", "random"} < set(SALIENCY) and {"dvce", "vaeth", "pgd"} < set(COUNTERFACTUALS)
     declared = [each.__name__ for family in TAKEN for each in methods(family).values()]
     written = [path.read_text(encoding="utf-8") for path in (ROOT / "pipeline" / "methods").glob("*.py")]
@@ -44,8 +46,9 @@ def test_names_are_in_their_order_and_each_is_of_one_method():
 @pytest.mark.parametrize(("family", "name"), ALL)
 def test_every_method_is_found_and_takes_what_the_family_takes(family, name):
     parameters = inspect.signature(load_explainer(name, family)).parameters
-    assert set(parameters) >= set(TAKEN[family]) and list(parameters)[:3] == ["classifier", "images", "targets"]
-    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[3:])
+    first = TAKEN[family][:3] if family != "directions" else TAKEN[family][:1]
+    assert set(parameters) >= set(TAKEN[family]) and tuple(parameters)[: len(first)] == first
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[len(first) :])
 
 
 @pytest.mark.parametrize(("family", "name"), ALL)
@@ -74,7 +77,7 @@ def test_no_declaration_is_code_that_decides_what_is_computed(monkeypatch):
     monkeypatch.chdir(ROOT)
     plan = Plan(load_study("portraits"))
     declared = {each.__module__ for family in TAKEN for each in methods(family).values()}
-    for stage in ("predict", "saliency", "counterfactuals", "score_saliency"):
+    for stage in ("predict", "saliency", "counterfactuals", "directions", "score_saliency"):
         assert not declared & module_digests(plan.modules(stage)).keys()
 
 
@@ -95,14 +98,9 @@ def test_methods_and_in_fillers_are_known_without_waiting_for_torch():
     assert in_a_process_of_its_own(code) == "False\n"
 
 
-def write_two_files(package):
-    """The two files that docs/extending.md adds."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    files = re.findall(r"```python\n# pipeline/((?:methods|explain)/\S+)\n(.*?)```", text, re.DOTALL)
-    assert [path for path, _ in files] == ["methods/gradient_input.py", "explain/gradient_input.py"]
-    for path, source in files:
-        (package / path).parent.mkdir(parents=True, exist_ok=True)
-        (package / path).write_text(source, encoding="utf-8")
+def write_two_files(folder):
+    added = follow("Add a method", folder)
+    assert added == ["pipeline/methods/gradient_input.py", "pipeline/explain/gradient_input.py"]
 
 
 ADDED = """
@@ -132,7 +130,7 @@ print(json.dumps({
 
 def test_a_method_of_two_files_is_in_schema_reference_and_plan(tmp_path):
     copy_package(tmp_path)
-    write_two_files(tmp_path / "pipeline")
+    write_two_files(tmp_path)
     found = json.loads(in_a_process_of_its_own(ADDED, tmp_path))
     assert found == {"schema": True, "reference": True, "evaluations": 3, "module": True, "torch": False}
 
@@ -140,7 +138,7 @@ def test_a_method_of_two_files_is_in_schema_reference_and_plan(tmp_path):
 def test_a_method_of_two_files_explains(tmp_path, monkeypatch):
     write_two_files(tmp_path)
     for package in (pipeline.methods, pipeline.explain):
-        folder = tmp_path / package.__name__.rpartition(".")[2]
+        folder = tmp_path.joinpath(*package.__name__.split("."))
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     methods.cache_clear()
     try:

@@ -4,6 +4,7 @@ import pytest
 from pipeline.metrics.truth_concepts import (
     changed_concepts,
     changes_any,
+    kinds_of_flips,
     side_effects,
     truth_precision,
     truth_recall,
@@ -49,6 +50,22 @@ def test_changes_of_a_cause_and_of_something_else_are_counted_among_the_wanted_i
     causes, others = changes_any(CHANGED, FLIPS, wanted), changes_any(CHANGED, ~FLIPS, wanted)
     assert causes.scored.tolist() == others.scored.tolist() == wanted.tolist()
     assert causes.values.tolist() == [1, 1, 0, 0, 0] and others.values.tolist() == [1, 0, 0, 0, 1]
+
+
+def test_each_flip_is_causal_trivial_or_collateral():
+    wanted = np.array([True, True, True, False, True])
+    found = kinds_of_flips(CHANGED, FLIPS, wanted)
+    assert {kind: values.tolist() for kind, (values, _) in found.items()} == {
+        "causal": [1, 1, 0, 0, 0],
+        "trivial": [0, 0, 1, 0, 0],
+        "collateral": [0, 0, 0, 0, 1],
+    }
+    assert all(scored.tolist() == wanted.tolist() for _, scored in found.values())
+
+
+def test_changes_are_collateral_where_no_concept_flips_alone():
+    found = kinds_of_flips(CHANGED[3:4], FLIPS[3:4], [True])
+    assert [kind for kind, (values, _) in found.items() if values == 1] == ["collateral"]
 
 
 def test_changing_exactly_what_flips_is_perfect_and_changing_everything_is_not():

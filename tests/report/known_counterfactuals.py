@@ -90,6 +90,8 @@ def known_metrics():
             for kind, share in (("changes_cause", 1.0), ("changes_beside_cause", 0.25)):
                 rows.append(made_metric(kind, method, share * value, *ends, n=7, judge=READER))
                 rows.append(made_metric(kind.replace("cause", "only_cause"), method, share, n=5, judge=READER))
+            for kind, share in (("causal", 0.6), ("trivial", 0.3), ("collateral", 0.1)):
+                rows.append(made_metric(f"{kind}_share", method, share, n=7, judge=READER))
             rows.append(made_metric("changes_cause", method, 1.0, n=6, judge=READER, concept="smile"))
     gap = ("draws-smile", 0.8, 0.7, 0.9)
     rows.append(made_metric("target_accuracy_difference", *gap, compared_with="draws-hat", p=0.001))

@@ -43,6 +43,13 @@ def test_controls_stand_below_the_methods_and_are_never_the_best(made_study):
     assert marked.count("best") == 3 and "level" not in marked  # one in each column, and the controls have none
 
 
+def test_the_table_against_the_truth_says_which_flips_are_causal_trivial_or_collateral(made_study):
+    table = section(made_study.build(), "counterfactuals").split("<table")[2]
+    assert words(table.split("<tbody>")[0]).index("causal") < words(table.split("<tbody>")[0]).index("trivial")
+    assert re.findall(r"0\.\d+", rows_of(table)[0])[:3] == ["0.60", "0.30", "0.10"]
+    assert [row.split()[0] for row in rows_of(table)] == ["draws-smile", "draws-hat", "nearest-real"]
+
+
 def test_few_images_are_held_against_real_ones_by_the_kernel_distance(made_study):
     head = section(made_study.build(), "counterfactuals").split("<tbody>")[0]
     assert "kernel distance" in head and "Fréchet distance" not in head

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.stages.counterfactuals import counterfactuals
+from pipeline.stages.directions import directions
+from pipeline.stages.encode import encode
+from pipeline.stages.encode_search import encode_search
 from pipeline.stages.identify import identify
 from pipeline.stages.intervene import intervene
 from pipeline.stages.judge import judge
@@ -17,6 +20,7 @@ from pipeline.stages.sample import sample
 from pipeline.stages.score import score
 from pipeline.stages.score_counterfactuals import score_counterfactuals
 from pipeline.stages.score_saliency import score_saliency
+from pipeline.stages.transfer import transfer
 from pipeline.study import Study
 from pipeline.tables import read_table
 from pipeline.workflow.plan import Plan
@@ -128,6 +132,40 @@ class Tables:
             [self.path("saliency")] if self.path("saliency").exists() else None,
         )
         return self.rows("counterfactuals")
+
+    def encode(self) -> list[dict[str, Any]]:
+        """Write the codes of the images that are explained and return their rows."""
+        identities = self.identities(*self.plan.job("encode").networks)
+        store, path = self.folder / "rows", self.path("codes")
+        rows = self.plan.explained_rows("000")
+        encode(self.plan.options("encode"), "code", rows, self.path("images"), identities, store, path)
+        return self.rows("codes")
+
+    def directions(self, classifier: str) -> list[dict[str, Any]]:
+        """Write the codes of other images and the directions of a classifier, and return the rows of these."""
+        options, store, searched = self.plan.options("encode_search"), self.folder / "rows", self.path("searched")
+        encode_search(options, "code", self.identities(*self.plan.job("encode_search").networks), store, searched)
+        identities = self.identities(*self.plan.job("directions", classifier=classifier).networks)
+        options, path = self.plan.options("directions"), self.path("directions")
+        directions(options, "code", searched, classifier, identities, store, path)
+        return self.rows("directions")
+
+    def transfer(self, classifier: str) -> list[dict[str, Any]]:
+        """Write where the directions of a classifier lead the images that are explained, and return the rows."""
+        path = self.path("transferred")
+        transfer(
+            self.plan.options("transfer"),
+            "code",
+            self.plan.explained_rows("000"),
+            0,
+            *(self.path(name) for name in ("images", "predictions", "codes")),
+            [self.path("directions")],
+            classifier,
+            self.identities(*self.plan.job("transfer", classifier=classifier).networks),
+            self.folder / "rows",
+            path,
+        )
+        return read_table(path, "counterfactuals").to_pylist()
 
     def score_saliency(self, classifier: str) -> list[dict[str, Any]]:
         """Write the scores of the maps of a classifier and return their rows."""

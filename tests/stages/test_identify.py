@@ -32,6 +32,7 @@ def test_networks_generators_and_in_fillers_get_files_of_their_names_with_what_t
         "networks": {"judge": {"onnx": str(tmp_path / "b.onnx")}},
         "generators": {"makes": {"file": str(tmp_path / "a.safetensors")}},
         "fillers": {"fills": {"file": str(tmp_path / "c.safetensors")}},
+        "files": {},
     }
     identify(json.dumps(entries), [tmp_path / f"{name}.json" for name in ("judge", "makes", "fills")])
     assert json.loads((tmp_path / "makes.json").read_text()) == identify_generator("x", entries["generators"]["makes"])
@@ -107,7 +108,8 @@ def identified(tmp_path, monkeypatch):
 
     def found(function, **options):
         entry = {"entry_point": f"linear.py:{function}", "classes": ["a", "b"], **options}
-        identify(json.dumps({"networks": {"mine": entry}, "generators": {}, "fillers": {}}), [tmp_path / "mine.json"])
+        chosen = {"networks": {"mine": entry}, "generators": {}, "fillers": {}, "files": {}}
+        identify(json.dumps(chosen), [tmp_path / "mine.json"])
         return entry, json.loads((tmp_path / "mine.json").read_text())
 
     return found

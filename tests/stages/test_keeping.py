@@ -3,6 +3,7 @@
 import re
 import tempfile
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +18,8 @@ from pipeline.images import content, image_struct
 from pipeline.progress import bar
 from pipeline.rows import Key, RowStore
 from pipeline.stages import keeping, saliency
-from pipeline.stages.common import Job
+from pipeline.stages.common import Job, kept_columns
 from pipeline.stages.keeping import keep
-from pipeline.tables import KEPT
 from tests.explain.declared import made
 from tests.explain.planted import SIDE, conv_classifier
 from tests.test_rows import KEYS, compute_batch, expected, open_store
@@ -146,10 +146,10 @@ def test_a_bar_moves_with_every_step_of_one_long_batch(tmp_path, monkeypatch, ca
     rows = [{"content": content(image), "image": image_struct(image), "explained": 0} for image in pixels]
     keep(
         "saliency fido",
-        RowStore(tmp_path, "saliency", "fido", {}, KEPT["saliency"]),
+        RowStore(tmp_path, "saliency", "fido", {}, kept_columns("saliency")),
         rows,
         lambda row: Key("a", row["content"]),
-        partial(saliency.make_maps, fido, account.place(conv_classifier()), {"seed": 1, "fillers": {}}),
+        partial(saliency.make_maps, fido, account.place(conv_classifier()), SimpleNamespace(seed=1, fillers={})),
         account,
         stored_at_once=8,
         batch_size=4,

@@ -1,5 +1,7 @@
 """Networks and generators of a job: each of its kind, at one size, loaded once."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from pipeline.diffusion.description import Description
@@ -30,7 +32,7 @@ def networks(tmp_path):
     for name, (state, description) in saved.items():
         save_model(state, tmp_path / f"{name}.safetensors", description)
     entries = {name: {"file": str(tmp_path / f"{name}.safetensors")} for name in saved}
-    return Networks({"generators": entries, "networks": {}, "seed": 1}, Job(), {})
+    return Networks(SimpleNamespace(generators=entries, networks={}, seed=1), Job(), {})
 
 
 def test_a_generator_is_loaded_once(networks):

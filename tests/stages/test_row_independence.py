@@ -13,11 +13,11 @@ from pipeline.workflow import stages
 from pipeline.workflow.plan import Plan
 from tests.alike import alike
 from tests.stages.conftest import Tables
-from tests.workflow.conftest import write_generator
+from tests.workflow.conftest import write_autoencoder, write_generator
 
 BY_IMAGE = ("sample", "intervene", "predict", "score", "saliency", "counterfactuals", "score_saliency")
-BY_IMAGE += ("judge", "score_counterfactuals")
-WITHOUT_ROWS_OF_IMAGES = ("identify", "accuse", "score_accusations", "metrics", "report")
+BY_IMAGE += ("judge", "score_counterfactuals", "encode", "transfer")
+WITHOUT_ROWS_OF_IMAGES = ("identify", "encode_search", "directions", "accuse", "score_accusations", "metrics", "report")
 FROM_OTHER_IMAGES = {"localisation_error_tuned"}  # its threshold is the best one for the other half of the images
 
 SHARDS = {"two shards in another order": [[3, 0, 4], [2, 1]]}
@@ -43,6 +43,8 @@ COUNTERFACTUALS = {
     "svce": {"method": "svce", "iterations": 3},
 }
 
+STEPS = {"encode_steps": 4, "decode_steps": 2, "calibration": 2, "marks": 2, "halvings": 2}
+
 
 @dataclass(frozen=True)
 class Worked:
@@ -63,7 +65,12 @@ class Worked:
             "score_saliency": tables.score_saliency("small"),
             "judge": tables.judge(),
             "score_counterfactuals": tables.score_counterfactuals("small"),
+            "encode": tables.encode(),
         }
+        tables.directions("small")
+        made["transfer"] = tables.transfer("small")
+        for row in made["encode"]:
+            row["noise"] = unpack("codes", "noise", row["noise"], row["shape"]).tolist()
         for row in made["saliency"]:
             row["map"] = unpack("saliency", "map", row["map"], row["shape"]).tolist()
         return cls({stage: {row["row_id"]: row for row in rows} for stage, rows in made.items()})
@@ -76,10 +83,12 @@ def plan(tmp_path_factory):
     path.write_text(NETWORK, encoding="utf-8")
     entry = {"entry_point": f"{path}:load", "task": "smile", "classes": ["absent", "present"]}
     write_generator(path.with_name("adm.safetensors"))
+    write_autoencoder(path.with_name("dae.safetensors"))
     explaining = {
         "saliency": METHODS,
         "counterfactuals": COUNTERFACTUALS,
-        "generators": {"adm": {"file": str(path.with_name("adm.safetensors"))}},
+        "directions": {"gcd": {"method": "gcd", "autoencoder": "dae", **STEPS, "decodes": 9, "images": 6}},
+        "generators": {name: {"file": str(path.with_name(f"{name}.safetensors"))} for name in ("adm", "dae")},
     }
 
     def make(rows=5, **sections):

@@ -19,6 +19,14 @@ ORACLES = ["smile-vit", "smile-robust"]
 SHIPPED = "data/classifiers/{}.safetensors"
 ENTRIES = {name: {"file": SHIPPED.format(name)} for name in (CLASSIFIER, *ORACLES, READER, FEATURES)}
 ROLES = {"classifiers": [CLASSIFIER], "oracles": ORACLES, "readers": [READER]}
+ASKED = {"study": "tiny", "seed": 1, "networks": ENTRIES, "roles": ROLES}
+MEASURING = {"name": FEATURES, **ENTRIES[FEATURES]}
+SCORED = {
+    **ASKED,
+    "explained_class": "predicted",
+    "measuring": {"perceptual": MEASURING, "realism": MEASURING, "similarity": MEASURING, "faces": None},
+    **{"relations": {"smile": [["absent", "present", "near"]]}, "bootstrap": 200, "confidence": 0.95},
+}
 CLASSES = ["absent", "present"]
 METHODS = {"draws-smile": "smile", "draws-glasses": "glasses", "draws-hat": "hat"}
 """Methods by the concept that each changes, whatever the image."""
@@ -58,16 +66,6 @@ class Scored:
             row["row_id"] for row in self.interventions if (row["image_id"], row["concept"]) == (image_id, concept)
         ]
         return any(self.decided(row) != self.decided(image_id) for row in changes)
-
-
-def options(**others):
-    measuring = {"name": FEATURES, **ENTRIES[FEATURES]}
-    chosen = {
-        **{"study": "tiny", "seed": 1, "networks": ENTRIES, "roles": ROLES, "explained_class": "predicted"},
-        "measuring": {"perceptual": measuring, "realism": measuring, "similarity": measuring, "faces": None},
-        **{"relations": {"smile": [["absent", "present", "near"]]}, "bootstrap": 100, "confidence": 0.95},
-    }
-    return json.dumps({**chosen, **others})
 
 
 def counterfactual(method, change, decided, logits, sample=0):
@@ -112,11 +110,12 @@ def scored(tmp_path_factory):
     write_table(path, "counterfactuals", made, {})
     identities = [tables.folder / "tiny" / f"{name}.json" for name in (CLASSIFIER, *ORACLES, READER)]
     judged = tables.path("judged")
-    judge(options(), "code", tables.path("predictions"), [path], identities, tables.folder / "rows", judged)
+    predicted, store = tables.path("predictions"), tables.folder / "rows"
+    judge(json.dumps(ASKED), "code", predicted, [path], identities, store, judged)
     paths = {name: [tables.path(name)] for name in ("images", "predictions", "interventions", "counterfactuals")}
     scores = tables.path("counterfactual-scores")
     measured_by = {"classifier": CLASSIFIER, "identities": identities[:1], "judged": [judged]}
-    score_counterfactuals(options(), "code", **paths, **measured_by, scores=scores)
+    score_counterfactuals(json.dumps(SCORED), "code", **paths, **measured_by, scores=scores)
     found = [read_table(each, name).to_pylist() for each, name in ((judged, "predictions"), (scores, "scores"))]
     return Scored(tables, images, interventions, predictions, made, *found)
 
@@ -170,6 +169,18 @@ def test_valid_counterfactuals_that_change_a_cause_are_told_from_those_that_chan
             assert row["value"] == 1  # whatever flipped it is the one concept that was drawn anew
     beside = [row for row in scored.of("changes_beside_cause") if row["status"] == "ok" and row["method"] in METHODS]
     assert {row["value"] for row in beside} == {0.0}
+
+
+def test_every_flip_is_causal_trivial_or_collateral_also_of_controls(scored):
+    shares = ("causal_share", "trivial_share", "collateral_share")
+    kinds = [[row for row in scored.of(metric) if row["status"] == "ok"] for metric in shares]
+    flips = [row for row in scored.of("target_accuracy") if row["value"] == 1]
+    assert {row["method"] for row in flips} > {"nearest-real"}
+    for rows in zip(flips, *kinds, strict=True):
+        assert len({row["source_row_id"] for row in rows}) == len({row["method"] for row in rows}) == 1
+        assert sum(row["value"] for row in rows[1:]) == 1
+        if rows[0]["method"] in METHODS:
+            assert rows[1]["value"] == 1  # it draws one concept anew, and that flips
 
 
 def test_each_concept_is_a_cause_or_not_of_each_valid_counterfactual(scored):

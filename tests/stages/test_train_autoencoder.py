@@ -1,7 +1,5 @@
 """A diffusion autoencoder from its recipe to a file with a gate and a card, on tiny networks."""
 
-import json
-
 import pytest
 import torch
 
@@ -28,17 +26,17 @@ RECIPE = {
 }
 
 
-def options(**changes):
+def plan(**changes):
     study = {"study": "a", "dataset": DIGITS, "classifiers": {"a": {"file": "a"}}}
-    plan = Plan(Study.model_validate({**study, "training": {"restores": {**RECIPE, **changes}}}))
-    return plan.options("train_autoencoder", "restores")
+    return Plan(Study.model_validate({**study, "training": {"restores": {**RECIPE, **changes}}}))
 
 
 def trained(folder, **changes):
     """Train a small autoencoder; returns its weights, beside which lie its card and restored images."""
     weights = folder / "restores.safetensors"
     beside = weights.with_suffix(".png"), weights.with_suffix(".md")
-    train_autoencoder.train_autoencoder("restores", options(**changes), weights, *beside)
+    options = plan(**changes).options("train_autoencoder", "restores")
+    train_autoencoder.train_autoencoder("restores", options, weights, *beside)
     return weights
 
 
@@ -68,26 +66,6 @@ def test_the_concepts_of_a_world_are_probed_in_its_codes(tmp_path):
     assert "| smile | 2 | 0." in text and "| hair | 4 | 0." in text and text.count("| not asked |") == 3
 
 
-class Killed(BaseException):
-    """As what ends a process."""
-
-
-def test_a_killed_training_goes_on_and_ends_in_the_same_bytes(weights, tmp_path, monkeypatch):
-    save = resumable.save
-
-    def save_and_die(progress, path):
-        save(progress, path)
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(resumable, "SAVE_EVERY", 0.0)
-        patched.setattr(resumable, "save", save_and_die)
-        with pytest.raises(Killed):
-            trained(tmp_path)
-    assert progress_file(tmp_path / "restores.safetensors").exists()
-    assert file_digest(trained(tmp_path)) == file_digest(weights)
-
-
 def test_restored_images_are_shown_while_it_learns(tmp_path, monkeypatch):
     monkeypatch.setattr(resumable, "SHOW_EVERY", 0.0)
     shown, write = [], train_autoencoder.write_grid
@@ -102,7 +80,7 @@ def test_how_it_is_measured_decides_no_weights(weights, tmp_path):
 
 def test_a_network_that_sees_no_noise_restores_everything_as_grey():
     """Without noise x0-hat is x over sqrt(abar): a faint image is coded as nothing, and nothing is decoded to 0.5."""
-    described = train_autoencoder.describe(json.loads(options(predicts="noise"))["recipe"])
+    described = train_autoencoder.describe(plan(predicts="noise").chosen("train_autoencoder", "restores").recipe)
     network = DiffusionAutoencoder(described.shape).eval().requires_grad_(False)  # its last layer begins as zero
     images = torch.tensor([[130], [118]], dtype=torch.uint8).expand(2, 3 * 8 * 8).unflatten(1, (3, 8, 8))
     restored = train_autoencoder.restore(network, described, images, 5)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from pipeline.diffusion.file import load_model
 from pipeline.diffusion.load import load_generator
@@ -13,7 +12,6 @@ from pipeline.errors import UserError
 from pipeline.images import decode_png
 from pipeline.stages import resumable, train_generator
 from pipeline.stages.gate import gate
-from pipeline.stages.resumable import progress_file
 from pipeline.stages.train import train
 from pipeline.stages.train_generator import describe
 from pipeline.stages.train_guide import train_guide
@@ -99,45 +97,6 @@ def test_training_writes_weights_that_say_what_they_are_with_samples_and_a_recor
     assert sorted(path.name for path in whole.parent.iterdir()) == ["draws.json", "draws.png", "draws.safetensors"]
 
 
-class Killed(BaseException):
-    """As what ends a process."""
-
-
-def killed_after(steps: int, folder: Path, monkeypatch) -> Path:
-    """Begin a training that saves after every step and ends as if killed; returns its file of progress."""
-    save = resumable.save
-
-    def save_and_die(progress, path):
-        save(progress, path)
-        if progress.step == steps:
-            raise Killed
-
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(resumable, "SAVE_EVERY", 0.0)
-        patched.setattr(resumable, "save", save_and_die)
-        trained(folder)
-    return progress_file(folder / "draws.safetensors")
-
-
-def test_a_killed_training_goes_on_and_ends_in_the_same_bytes(whole, tmp_path, monkeypatch, capsys):
-    path = killed_after(4, tmp_path, monkeypatch)
-    assert [each.name for each in tmp_path.iterdir()] == ["draws.progress.pt"]
-    assert torch.load(path, weights_only=True)["step"] == 4
-    capsys.readouterr()
-    assert file_digest(trained(tmp_path)) == file_digest(whole)
-    assert "starting anew" not in capsys.readouterr().out and not path.exists()
-
-
-def test_progress_of_another_recipe_is_told_and_not_used(tmp_path, monkeypatch, capsys):
-    killed_after(4, tmp_path, monkeypatch)
-    other = plan(draws={"seed": 8}).options("train_generator", "draws")
-    weights = trained(tmp_path, other)
-    assert "draws.progress.pt is of another recipe: starting anew" in capsys.readouterr().out
-    undisturbed = tmp_path / "undisturbed"
-    undisturbed.mkdir()
-    assert file_digest(weights) == file_digest(trained(undisturbed, other))
-
-
 def test_images_that_it_draws_are_shown_while_it_learns(tmp_path, monkeypatch):
     monkeypatch.setattr(resumable, "SHOW_EVERY", 0.0)
     shown = []
@@ -148,9 +107,9 @@ def test_images_that_it_draws_are_shown_while_it_learns(tmp_path, monkeypatch):
 
 
 def test_the_variance_is_learned_where_it_has_a_weight():
-    recipe = json.loads(plan().options("train_generator", "draws"))
+    recipe = plan().chosen("train_generator", "draws")
     assert describe(recipe).shape.out_channels == 6
-    assert describe({**recipe, "variance_weight": 0}).shape.out_channels == 3
+    assert describe(recipe.model_copy(update={"variance_weight": 0})).shape.out_channels == 3
 
 
 @pytest.fixture(scope="module")

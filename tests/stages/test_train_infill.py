@@ -7,7 +7,6 @@ import pytest
 from pipeline.digests import file_digest
 from pipeline.images import decode_png
 from pipeline.infill.file import load_network
-from pipeline.stages import resumable
 from pipeline.stages.resumable import progress_file
 from pipeline.stages.train_infill import train_infill
 from pipeline.study import Study
@@ -48,26 +47,6 @@ def test_training_writes_weights_images_with_holes_and_a_card(weights):
     assert {line.split(" | ")[0] for line in text.splitlines()} >= {"| faces", "| mean", "| local-mean", "| blur"}
     assert decode_png(weights.with_suffix(".png").read_bytes()).shape == (8 * 34 + 2, 8 * 34 + 2, 3)
     assert not progress_file(weights).exists()
-
-
-class Killed(BaseException):
-    """As what ends a process."""
-
-
-def test_a_killed_training_goes_on_and_ends_in_the_same_bytes(weights, tmp_path, monkeypatch):
-    save = resumable.save
-
-    def save_and_die(progress, path):
-        save(progress, path)
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(resumable, "SAVE_EVERY", 0.0)
-        patched.setattr(resumable, "save", save_and_die)
-        with pytest.raises(Killed):
-            trained(tmp_path)
-    assert progress_file(tmp_path / "faces.safetensors").exists()
-    assert file_digest(trained(tmp_path)) == file_digest(weights)
 
 
 @pytest.fixture

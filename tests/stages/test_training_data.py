@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from pipeline.classifiers.load import load_classifier
@@ -10,13 +8,13 @@ from pipeline.study.training import Training
 
 
 def recipe(**options):
-    """The options of a training on digits, as the workflow passes them."""
+    """A recipe of a training on digits."""
     values = {"dataset": {"digits": "scikit-learn", "size": 16}, "tasks": ["digit"], "architecture": "resnet18"}
-    return Training.model_validate({**values, **options}).model_dump(mode="json")
+    return Training.model_validate({**values, **options})
 
 
 def test_a_tenth_of_finite_data_is_held_out():
-    there = len(read_training_data(recipe(), "train", None, as_trained=True).images)
+    there = len(read_training_data(recipe(), "train", None, ["digit"]).images)
     seen, held_out = split_training_data(recipe())
     assert (len(seen.images), len(held_out.images)) == (there - there // 10, there // 10)
     seen, held_out = split_training_data(recipe(rows=90, held_out=500))
@@ -37,7 +35,7 @@ def test_more_images_than_there_are_is_one_sentence_with_a_number_that_fits():
 
 
 def test_no_image_is_in_two_parts():
-    parts = {split: read_training_data(recipe(), split, None, as_trained=False).images for split in ("train", "test")}
+    parts = {split: read_training_data(recipe(), split, None, ["digit"]).images for split in ("train", "test")}
     seen = {image.numpy().tobytes() for image in parts["train"]}
     assert seen.isdisjoint(image.numpy().tobytes() for image in parts["test"])
 
@@ -51,20 +49,20 @@ def test_no_image_is_in_two_parts():
 )
 def test_what_only_another_dataset_has_is_refused(options, message):
     with pytest.raises(UserError, match=message):
-        read_training_data(recipe(**options), "train", 32, as_trained=True)
+        read_training_data(recipe(**options), "train", 32, options.get("tasks", ()))
 
 
 def test_an_empty_test_split_is_known_before_training(tmp_path):
     shares = {"train": 1.0, "search": 0.0, "test": 0.0}
     options = recipe(dataset={"digits": "scikit-learn", "size": 16, "shares": shares}, steps=1)
     with pytest.raises(UserError, match="has no labelled images"):
-        train("tiny", json.dumps(options), tmp_path / "tiny.safetensors", tmp_path / "tiny.md")
+        train("tiny", options.model_dump_json(), tmp_path / "tiny.safetensors", tmp_path / "tiny.md")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_network_takes_the_size_that_it_was_trained_at(tmp_path):
     options = recipe(rows=32, steps=0, tested=4, options={"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]})
-    train("tiny", json.dumps(options), tmp_path / "tiny.safetensors", tmp_path / "tiny.md")
+    train("tiny", options.model_dump_json(), tmp_path / "tiny.safetensors", tmp_path / "tiny.md")
     classifier = load_classifier("tiny", {"file": str(tmp_path / "tiny.safetensors")})
     assert (classifier.size, classifier.task, classifier.classes) == (16, "digit", tuple("0123456789"))
     assert "An untrained network" in (tmp_path / "tiny.md").read_text(encoding="utf-8")

@@ -263,10 +263,10 @@ SENTENCES = [
     # No kind, or two.
     (
         "dataset: {size: 64}",
-        "dataset: a dataset has exactly one of the keys world, folder, huggingface, imagenet, digits; write",
+        "dataset: a dataset has exactly one of the keys digits, folder, huggingface, imagenet, world; write",
     ),
-    ("dataset: {wrold: portraits}", "huggingface, imagenet, digits; did you mean 'world' for 'wrold'?"),
-    ("dataset: {world: portraits, folder: a}", "huggingface, imagenet, digits; here there are world and folder."),
+    ("dataset: {wrold: portraits}", "huggingface, imagenet, world; did you mean 'world' for 'wrold'?"),
+    ("dataset: {world: portraits, folder: a}", "huggingface, imagenet, world; here there are world and folder."),
     (
         "training: {net: {dataset: {size: 3}, tasks: [a], architecture: b}}",
         "training.net.dataset: a training dataset has",

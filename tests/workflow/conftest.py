@@ -42,10 +42,16 @@ TINY = {
         "fido": {"method": "fido", "objective": "ssr", "infill": "blur", "grid": 4, "masks": 2, "steps": 3},
         "random": {"method": "random"},
     },
-    "generators": {"adm": {"file": "adm.safetensors"}},
+    "generators": {"adm": {"file": "adm.safetensors"}, "dae": {"file": "dae.safetensors"}},
     "counterfactuals": {
         "dvce": {"method": "dvce", "generator": "adm", "cone": {"helper": "small"}, "steps": 4, "skip": 1},
         "pgd": {"method": "pgd", "iterations": 2},
+    },
+    "directions": {
+        "gcd": {
+            **{"method": "gcd", "autoencoder": "dae", "encode_steps": 2, "decode_steps": 2, "decodes": 9},
+            **{"images": 4, "calibration": 1, "marks": 1, "halvings": 1},
+        }
     },
     "evaluation": {"infills": ["blur"]},
     "statistics": {"bootstrap": 100},
@@ -190,6 +196,7 @@ def add_tiny_study(workflow: Workflow, **sections: Any) -> None:
     """Write the study `tiny`, with some of its sections replaced, and the networks that it is about."""
     (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
     write_generator(workflow.folder / "adm.safetensors")
+    write_autoencoder(workflow.folder / "dae.safetensors")
     workflow.write_study({**copy.deepcopy(TINY), **sections})
 
 
@@ -219,6 +226,25 @@ def write_generator(path: Path, seed: int = 0) -> None:
 
     network = small_unet(seed, multipliers=(1,), attention=())
     save_model(network.state_dict(), path, Description("unet", network.shape, {"name": "linear", "steps": 1000}))
+
+
+def write_autoencoder(path: Path, seed: int = 0) -> None:
+    """A diffusion autoencoder of 16 pixels and one level in a file, the same each time, whose codes move images."""
+    import torch
+
+    from pipeline.diffusion.autoencoder import DiffusionAutoencoder
+    from pipeline.diffusion.autoencoder_shape import AutoencoderShape
+    from pipeline.diffusion.description import Description
+    from pipeline.diffusion.file import save_model
+
+    shape = AutoencoderShape(16, 32, (1,), (1,), blocks=1, attention=(), semantic=8, dropout=0.0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DiffusionAutoencoder(shape)
+        for name, parameter in network.named_parameters():
+            if "cond_emb_layers" in name or not parameter.any():
+                torch.nn.init.normal_(parameter, 0, 0.3)
+    save_model(network.state_dict(), path, Description("autoencoder", shape, {"name": "linear", "steps": 1000}))
 
 
 @pytest.fixture(scope="session")

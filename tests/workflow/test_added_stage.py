@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.tables import read_table
+from tests.guide import follow
 from tests.workflow.conftest import ROOT, TINY, add_tiny_study
 
 STUDY = {
@@ -18,28 +19,13 @@ STUDY = {
 }
 
 
-def add_stage(folder):
-    """Write the files that the guide names; those of a file that is there are entries of one of its mappings."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8").partition("# Add a stage")[2]
-    written = {}
-    for path, mapping, source in re.findall(r"```python\n# (\S+?\.\w+)(?:, (\w+))?\n(.*?)```", text, re.DOTALL):
-        file = folder / path
-        if mapping:
-            source = re.sub(
-                rf"(?m)^({mapping}: .* = {{\n)", lambda found, entry=source: found[1] + entry, file.read_text()
-            )
-        file.write_text(source, encoding="utf-8")
-        written[path] = source
-    modules = ["stages/contrast.py", "tables/schemas.py", "workflow/contrast.py"]
-    assert sorted(written) == [*(f"pipeline/{name}" for name in modules), "rules/contrast.smk"]
-
-
 @pytest.fixture(scope="module")
 def added(new_workflow):
     """A study of three images, one of them of a single colour, that was run with a stage more."""
     workflow = new_workflow("added")
     add_tiny_study(workflow)
-    add_stage(workflow.folder)
+    modules = ["tables/schemas.py", "workflow/contrast.py", "stages/contrast.py"]
+    assert follow("Add a stage", workflow.folder) == [*(f"pipeline/{name}" for name in modules), "rules/contrast.smk"]
     (workflow.folder / "photos").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     pixels[1] = 7

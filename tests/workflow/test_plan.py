@@ -10,6 +10,7 @@ import yaml
 
 from pipeline.errors import UserError
 from pipeline.fingerprint import fingerprint
+from pipeline.stages.common import read_options
 from pipeline.study import Study
 from pipeline.workflow import plan as planning
 from pipeline.workflow import stages
@@ -97,6 +98,11 @@ def test_options_are_one_canonical_text_whatever_the_order_of_the_keys(stage):
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+@pytest.mark.parametrize("stage", RULES)
+def test_a_stage_reads_the_options_that_its_rule_writes_with_their_types(stage):
+    assert read_options(stage, plan().options(stage)) == plan().chosen(stage)
+
+
 def test_a_default_that_is_spelled_out_changes_no_options():
     spelled = plan("dataset: {world: portraits, size: 64, rows: 24, split: test, correct: [], per_class: null}")
     assert spelled.options("sample") == plan("dataset: {world: portraits}").options("sample")
@@ -111,15 +117,16 @@ def test_training_follows_its_own_recipe_alone():
 
 EXPLAINED, JUDGED = {"saliency", "counterfactuals"}, {"judge", "score_counterfactuals"}
 ACCUSED = {"accuse", "score_accusations"}
+DIRECTED = {"encode_search", "directions", "transfer"}
 AFFECTED = [
     ("report: {title: Another}", {"report"}),
     ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_accusations", "metrics"}),
     ("shard_rows: 2", {"sample"}),
-    ("dataset: {world: portraits, size: 64, rows: 11}", {"sample"}),
-    ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene"}),
-    ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict"}),
-    ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, "score_saliency", "metrics"}),
-    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "metrics", "report"}),
+    ("dataset: {world: portraits, size: 64, rows: 11}", {"sample", "encode_search"}),  # without the prior
+    ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene", "encode_search"}),
+    ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict", "encode_search"}),
+    ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, *DIRECTED, "score_saliency", "metrics"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
 
@@ -131,10 +138,10 @@ def test_a_section_changes_the_options_of_the_stages_that_read_it(changes, stage
 
 
 EDITED = [
-    ("worlds/portraits.py", "", {"sample", "intervene", "predict"}),
+    ("worlds/portraits.py", "", {"sample", "intervene", "predict", "encode_search"}),
     ("worlds/shapes.py", "", set()),
     ("datasets/folder.py", "", set()),
-    ("datasets/folder.py", "dataset: {folder: photos}", {"sample"}),
+    ("datasets/folder.py", "dataset: {folder: photos}", {"sample", "encode_search"}),
     ("metrics/statistics.py", "", {"score_counterfactuals", "score_accusations", "metrics", "report"}),
     ("report/charts.py", "", {"report"}),
     ("stages/intervene.py", "", {"intervene"}),

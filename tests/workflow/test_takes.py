@@ -21,6 +21,7 @@ networks: {reader: {onnx: reader.onnx, classes: {smile: [absent, present], hair:
 readers: [reader]
 saliency: {fido: {method: fido, steps: 10, masks: 2}, lime: {method: lime, samples: 100}}
 counterfactuals: {svce: {method: svce}, pgd: {method: pgd}}
+directions: {gcd: {method: gcd, autoencoder: portraits-dae}}
 training:
   small: {dataset: {world: portraits}, rows: 100, tasks: [smile], architecture: resnet18, steps: 10}
 """
@@ -69,7 +70,15 @@ MORE = {
         "predict",
         "score",
     },
-    "explained_rows: 500\nshard_rows: 500": {"saliency", "counterfactuals", "judge", "score_saliency", "metrics"},
+    "explained_rows: 500\nshard_rows: 500": {
+        "saliency",
+        "counterfactuals",
+        "encode",
+        "transfer",
+        "judge",
+        "score_saliency",
+        "metrics",
+    },
     "dataset: {world: portraits, size: 256, rows: 500}": {"predict", "saliency", "counterfactuals", "score_saliency"},
     "saliency: {fido: {method: fido}, lime: {method: lime}, more: {method: fido, masks: 9}}": {"saliency"},
 }
