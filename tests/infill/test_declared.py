@@ -1,7 +1,6 @@
 """An in-filler of two files, as docs/extending.md adds one."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -10,7 +9,8 @@ import torch
 import pipeline.infill
 from pipeline.infill import declared
 from pipeline.infill.file import open_infill
-from tests.guide import ROOT, follow
+from tests.copied import copy_package
+from tests.guide import follow
 
 CHOSEN = {"infill": "quantile", "share": 1.0}
 ADDED = f"""
@@ -25,9 +25,10 @@ plan = Plan(Study.model_validate({{
     "classifiers": {{"net": {{"timm": "resnet18", "classes": ["a", "b"], "task": "smile"}}}},
     "saliency": {{"map": {{"method": "fido", "infill": {CHOSEN}}}}},
 }}))
+text = reference()
 print(json.dumps({{
     "schema": "Quantile" in json.loads(schema_text())["$defs"],
-    "reference": "## infill: quantile" in reference() and "infill: {{infill: quantile, share: 0.9}}" in reference(),
+    "reference": "## infill: quantile" in text and "infill: {{infill: quantile, share: 0.9}}" in text,
     "module": "pipeline.infill.quantile" in plan.modules("saliency"),
     "called": plan.study.saliency["map"].filled_in,
     "torch": "torch" in sys.modules,
@@ -42,7 +43,7 @@ def write_two_files(folder):
 
 
 def test_an_in_filler_of_two_files_is_in_schema_reference_and_plan(tmp_path):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
+    copy_package(tmp_path)
     write_two_files(tmp_path)
     process = subprocess.run([sys.executable, "-c", ADDED], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert process.returncode == 0, process.stderr

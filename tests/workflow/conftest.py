@@ -19,11 +19,12 @@ from PIL import Image
 
 from pipeline.commands.workflow import command
 from pipeline.tables import read_table
+from tests.copied import copy_package
 from tests.small_batches import write_small
 from tests.workflow.preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "config.yaml", "rules", "envs", "pipeline", "studies")
+COPIED = ("Snakefile", "config.yaml", "rules", "envs", "studies")  # and the package
 LINKED = ("data",)  # weights: many bytes that no test changes
 
 TINY = {
@@ -157,6 +158,7 @@ def copy_workflow(folder: Path, preloaded: Preloaded) -> Workflow:
     for name in COPIED:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+    copy_package(folder)
     for name in LINKED:
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import pytest
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.fingerprint import ROOT, fingerprint
+from pipeline.fingerprint import fingerprint
 from pipeline.stages.common import read_options
 from pipeline.study import Study
 from pipeline.workflow import plan as planning
 from pipeline.workflow import stages
 from pipeline.workflow.plan import Plan
 from pipeline.workflow.trained import trained_file
+from tests.copied import copy_package
 
 STUDY = """
 study: mine
@@ -151,7 +151,7 @@ EDITED = [
 
 @pytest.mark.parametrize(("module", "changes", "stages"), EDITED, ids=[f"{case[0]} {case[1]}" for case in EDITED])
 def test_a_module_changes_the_code_of_the_stages_that_run_it(module, changes, stages, tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_package(tmp_path)
     with (tmp_path / "pipeline" / module).open("a") as source:
         source.write("\nEDITED = True\n")
     before = {stage: plan(changes).code(stage) for stage in RULES}
