@@ -1,5 +1,6 @@
 from pipeline.section import Section
 from pipeline.workflow.base import Job, Stage, Takes
+from pipeline.workflow.encode import followed
 
 
 class Options(Section):
@@ -18,7 +19,7 @@ def options(job: Job) -> Options:
 def takes(job: Job) -> Takes:
     """For each direction and reader an effect on each concept, and one number of all of them."""
     plan = job.plan
-    rows = len(job.methods) * sum(1 + len(plan.heads[reader]) for reader in job.study.readers)
+    rows = len(followed(job)) * sum(1 + len(plan.heads[reader]) for reader in job.study.readers)
     return Takes(
         rows=rows,
         exact=False,
@@ -34,7 +35,6 @@ STAGE = Stage(
     writes="scores",
     each=("classifier",),
     when=lambda job: any(job.plan.jobs("transfer", classifier=job.classifier)),
-    methods=lambda study: study.directions,
     options=options,
     fails=False,
     takes=takes,

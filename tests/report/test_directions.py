@@ -59,7 +59,7 @@ def shown(tmp_path, written):
 def test_a_direction_is_told_with_what_it_cost_what_it_flips_and_what_it_moves(shown):
     smile, hat, lost = rows_of(shown)
     assert smile.startswith("draws-smile g 1,234 75 %") and "8 images" in smile
-    assert smile.index("smile 2.50") < smile.index("hat -0.25") and smile.endswith("0.87")
+    assert smile.index("smile 2.50") < smile.index("hat \N{MINUS SIGN}0.25") and smile.endswith("0.87")
     assert hat.startswith("draws-hat g") and lost == "lost there is no direction"
     assert '<span class="chip cause" title="changing it alone flips' in shown
 

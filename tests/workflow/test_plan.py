@@ -117,16 +117,16 @@ def test_training_follows_its_own_recipe_alone():
 
 EXPLAINED, JUDGED = {"saliency", "counterfactuals"}, {"judge", "score_counterfactuals"}
 ACCUSED = {"accuse", "score_accusations"}
-DIRECTED = {"encode_search", "directions", "transfer"}
+DIRECTED = {"encode_search", "directions", "transfer", "score_directions"}
 AFFECTED = [
     ("report: {title: Another}", {"report"}),
-    ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_accusations", "metrics"}),
+    ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_directions", "score_accusations", "metrics"}),
     ("shard_rows: 2", {"sample"}),
     ("dataset: {world: portraits, size: 64, rows: 11}", {"sample", "encode_search"}),  # without the prior
     ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene", "encode_search"}),
     ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict", "encode_search"}),
     ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, *DIRECTED, "score_saliency", "metrics"}),
-    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "report"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "score_directions", "accuse", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
 
@@ -142,7 +142,11 @@ EDITED = [
     ("worlds/shapes.py", "", set()),
     ("datasets/folder.py", "", set()),
     ("datasets/folder.py", "dataset: {folder: photos}", {"sample", "encode_search"}),
-    ("metrics/statistics.py", "", {"score_counterfactuals", "score_accusations", "metrics", "report"}),
+    (
+        "metrics/statistics.py",
+        "",
+        {"score_counterfactuals", "score_directions", "score_accusations", "metrics", "report"},
+    ),
     ("report/charts.py", "", {"report"}),
     ("stages/intervene.py", "", {"intervene"}),
     ("progress.py", "", set()),

@@ -26,7 +26,7 @@ STAGES_RUN = [name for name, stage in stages().items() if not stage.trains]  # t
 BESIDE = ("pipeline.methods.", "pipeline.infill.declared.")  # declarations decide nothing
 KEEP_NO_ROWS = {"sample", "intervene"}  # images are rendered again sooner than looked up
 FROM_SALIENCY = {"saliency", "score_saliency", "metrics", "report"}
-FROM_COUNTERFACTUALS = {"counterfactuals", "judge", "score_counterfactuals", "metrics", "report"}
+FROM_COUNTERFACTUALS = {"counterfactuals", "judge", "score_counterfactuals", "score_directions", "metrics", "report"}
 ACCUSING = {"accuse", "score_accusations"}  # where the truth is known
 EDIT = "\nEDITED = True\n"
 
@@ -271,7 +271,7 @@ def test_a_new_method_classifier_and_image_compute_the_new_rows_alone(steps, fin
     seen_anew_by_small = 1 + changes.count(images[-1])
     assert len(images) == 6 and len(set(changes)) == 6
     # The judge sees what is new as `small` does; two classifiers and the judge then judge the others' counterfactuals.
-    judged = (2 + 12) + 12 + 12
+    judged = (3 + 18) + 18 + 18
     assert step.stored == {
         ("predict", "logits"): seen_by_other + 2 * seen_anew_by_small + judged,
         ("saliency", "fido"): 6 + 1,
@@ -279,6 +279,9 @@ def test_a_new_method_classifier_and_image_compute_the_new_rows_alone(steps, fin
         ("saliency", "occlusion"): 6 + 6,
         ("counterfactuals", "dvce"): 6 + 1,
         ("counterfactuals", "pgd"): 6 + 1,
+        ("encode", "ddim"): 1,
+        ("directions", "gcd"): 9 + 2,  # of the new classifier: around the source, and of one image at two places
+        ("transfer", "way"): 6 + 1,
     }
     assert step.computed["saliency"] == 7 + 7 + 12
     assert step.computed["predict"] == seen_by_other + 2 * seen_anew_by_small and step.computed["judge"] == judged
@@ -287,7 +290,7 @@ def test_a_new_method_classifier_and_image_compute_the_new_rows_alone(steps, fin
 def test_why_tells_what_would_run_and_because_of_what(steps):
     assert steps["up to date"].why.startswith("Nothing to do: ")
     lines = steps["explainer edited, option changed"].why.splitlines()
-    assert lines[0] == "12 jobs would run."
+    assert lines[0] == "13 jobs would run."
     assert "saliency of small, parts 000 and 001: the code of pipeline.explain.fido changed" in lines
     assert "score_saliency of small: its input saliency/small will be made anew" in lines
     option = "the option methods.pgd.iterations is 2 in the table and 3 in the study"
