@@ -147,9 +147,11 @@ def test_maps_of_a_direction_are_made_of_the_classifiers_that_it_explains():
         f"attributions.maps.direction: 'g' is no direction of classifier 'mine'; name another entry, {LIMIT}"
     )
     here = {"maps": {**follows, "classifiers": ["theirs"]}}
-    check_methods(
-        plan({**DVCE, "classifiers": ["theirs"], "region": {"saliency": "maps"}}, BOTH, attributions=here, **made)
-    )
+    confined = {**DVCE, "classifiers": ["theirs"], "region": {"saliency": "maps"}}
+    fitting = plan(confined, BOTH, attributions=here, **made)
+    check_methods(fitting)
+    (maps,) = fitting.inputs("counterfactuals", "saliency", "theirs", "000")
+    assert maps.endswith("tables/saliency/attribute/theirs/part-000.parquet")
 
 
 def test_a_guide_of_other_classes_is_refused_and_one_that_is_still_to_come_is_not():
