@@ -21,18 +21,13 @@ LEVELS = 255  # of grey, so that a pixel that no eye sees move does not move
 
 @dataclass(frozen=True)
 class Path:
-    """How to walk; the defaults are published.
+    """How to walk, and what to make of it: the options of `attribute`."""
 
-    longest: strength at the end of the way. steps: images on the way that the baseline is looked for on. points: images
-    from the original to the baseline. threshold: probability of the explained class below which it is gone.
-    formula: "published", or "complete", whose map adds up to the change of the score.
-    """
-
-    longest: float = 3.0
-    steps: int = 128
-    points: int = 128
-    threshold: float = 0.01
-    formula: str = "published"
+    longest: float
+    steps: int
+    points: int
+    threshold: float
+    formula: str
 
     def __post_init__(self) -> None:
         check_word("formula", self.formula, FORMULAS)
@@ -67,8 +62,12 @@ def attribute(
     codes: Codes,
     explained: Tensor,
     moves: Tensor,
-    path: Path,
     *,
+    longest: float = 3.0,
+    steps: int = 128,
+    points: int = 128,
+    threshold: float = 0.01,
+    formula: str = "published",
     batch_size: int | BatchSize = 32,
     device: torch.device | str = "cpu",
     progress: Callable[[int], object] = lambda images: None,
@@ -77,8 +76,12 @@ def attribute(
 
     score: takes images (M, C, H, W) in [0, 1] and a class; returns its log-odds (M,). codes: of N images. explained:
     (N,) classes. moves: (N, L) of strength 1. No row depends on the others: each fills batches of its own.
+
+    longest: strength at the end of the way. steps: images on the way that the baseline is looked for on. points: images
+    from the original to the baseline. threshold: probability of the explained class below which it is gone.
+    formula: "published", or "complete", whose map adds up to the change of the score. The defaults are published.
     """
-    found = []
+    path, found = Path(longest, steps, points, threshold, formula), []
     for row, target in enumerate(explained.tolist()):
         semantic, noise, move = codes.semantic[row], codes.noise[row], moves[row]
 

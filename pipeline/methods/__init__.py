@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 @cache
 def methods(family: str) -> dict[str, type[Method]]:
-    """The declarations of a family ("saliency" or "counterfactuals") by the names of their methods, in their order.
+    """The declarations of a family by the names of their methods, in their order.
 
+    A family is a section of a study, such as "saliency".
     A declaration is a class with the key `method`; a class without it is what several of them share.
     """
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]

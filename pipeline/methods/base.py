@@ -394,3 +394,51 @@ class DirectionMethod(Method):
     def transferring(self) -> int:
         """Decodes of one image on its way, at most."""
         return 1 + self.marks + self.halvings
+
+
+class AttributionMethod(Method):
+    """A method that explains a decision by a map of the pixels by which a direction changes it."""
+
+    # Its function takes (decode, score, codes, explained, moves, *, batch_size, device, progress, options) and returns
+    # Attributed. A move leads an image along the direction, away from the class that is explained.
+    family = "attributions"
+    libraries = ("torch",)
+
+    direction: Name = Field(description="An entry of `directions` that explains the same classifiers.")
+    rows: int | None = Field(
+        None,
+        ge=1,
+        description="Only so many of the images that are explained, the first ones; all if nothing is said. Maps are"
+        " compared on images that all methods explain, and so on these alone.",
+    )
+
+    def options(self) -> dict[str, Any]:
+        """What decides the map of a given image, and the name of the direction."""
+        return self.model_dump(mode="json", exclude={"vary", "classifiers", "rows"})
+
+    def keywords(self) -> dict[str, Any]:
+        """The options of its function."""
+        return {key: value for key, value in self.options().items() if key not in ("method", "direction")}
+
+    def deciding(
+        self, network: Mapping[str, Any], autoencoder: Mapping[str, Any], direction: DirectionMethod
+    ) -> dict[str, Any]:
+        """All that decides a map besides its image, the class that is explained and the vector of the direction.
+
+        network, autoencoder: the identities of the two.
+        """
+        return {
+            "method": {"method": self.options()["method"], **self.keywords()},
+            "code": [fingerprint(self.module(), deciding=True)],
+            "codes": direction.deciding_codes(autoencoder),
+            "network": dict(network),
+        }
+
+    def decodes(self) -> int:
+        """Decodes of the code of one image, at most; each is shown to the classifier."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it decodes")
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether it sends gradients through the classifier; none does."""
+        return False

@@ -51,7 +51,9 @@ class Region(Section):
         description="Parts of the image together: concepts of a world, or `object` of `dataset.masks`.",
     )
     saliency: Name | None = Field(
-        None, description="An entry of `saliency` that explains the same classifiers: where its map is highest."
+        None,
+        description="An entry of `saliency` or `attributions` that explains the same classifiers: where its map is"
+        " highest.",
     )
     drawn: str | None = Field(None, description="An image file that marks the same pixels of all images, not in black.")
     share: SomeShare = Field(0.3, description="saliency: how much of the image, as a share.")

@@ -1,7 +1,5 @@
 """Lead each image along the directions of a classifier, to the smallest step at which it decides otherwise."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,7 @@ import torch
 
 from pipeline.classifiers.wrap import Classifier
 from pipeline.device import in_batches
-from pipeline.diffusion.autoencoder import Codes
-from pipeline.explain.transfer import Way, moves_along
+from pipeline.explain.transfer import Way
 from pipeline.explain.transfer import transfer as follow
 from pipeline.fingerprint import digest
 from pipeline.images import content, from_tensor, image_struct, to_tensor
@@ -22,30 +19,14 @@ from pipeline.stages.common import job, kept_columns, provenance, read_options, 
 from pipeline.stages.counterfactual_table import room, table_row
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
+from pipeline.stages.led import Led, read_directions, whole_codes, with_codes
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
-from pipeline.tables import TableWriter, read_table, unpack
+from pipeline.tables import TableWriter
 
 BATCH = 12  # 24 images are two of them
-NO_CODE = {"status": "failed", "reason": "the image was not encoded, as one before it could not be judged"}
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Led:
-    """A direction as it was found, or why there is none. row_id: of its row. vector: (L,) of length 1."""
-
-    row_id: str
-    target: int
-    origin: int
-    vector: torch.Tensor | None
-    unit: float | None
-    reason: str | None
-
-    def target_of(self, explained: int) -> int:
-        """The class that an image of a class is led to."""
-        return self.origin if explained == self.target else self.target
 
 
 def transfer(
@@ -93,7 +74,7 @@ def transfer(
                             store, "transfer", "way", method.deciding_transfer(network, part), kept_columns("transfer")
                         ),
                         wanted,
-                        partial(key_of, digest([led.vector.tolist(), led.unit])),
+                        partial(key_of, led.identity),
                         partial(lead, method, led, networks, judged),
                         account,
                         stored_at_once=2 * BATCH,
@@ -105,27 +86,8 @@ def transfer(
             account.rows = table.rows
 
 
-def read_directions(directions: Sequence[Path]) -> dict[str, Led]:
-    """The directions of a classifier by method."""
-    found = {}
-    for row in read_table(directions, "directions").to_pylist():
-        vector = None if row["status"] != "ok" else torch.tensor(row["vector"])
-        found[row["method"]] = Led(row["row_id"], row["target"], row["origin"], vector, row["unit"], row["reason"])
-    return found
-
-
-def with_codes(rows: Sequence[Row], codes: Path, method: DirectionMethod) -> list[Row]:
-    """Rows with the codes of their images."""
-    encoded = {
-        row["image_id"]: row
-        for row in read_table(codes, "codes").to_pylist()
-        if all(row[key] == value for key, value in method.encoding().items())
-    }
-    return [{**row, "code": encoded.get(row["image_id"], NO_CODE)} for row in rows]
-
-
 def key_of(vector: str, row: Row) -> Key:
-    """vector: the digest of the direction and its unit."""
+    """vector: the digest of the direction."""
     return Key(row["image_id"], digest([row["content"], vector]), str(row["target"]))
 
 
@@ -133,18 +95,10 @@ def lead(
     method: DirectionMethod, led: Led, networks: Networks, judged: Classifier, batch: Batch
 ) -> tuple[list[Row], int]:
     """The images of a batch where their ways end, as they are kept, and the network evaluations that these took."""
-    codes = [row["code"] for row in batch.rows]
-    whole = [place for place, code in enumerate(codes) if code["status"] == "ok"]
-    rows: list[Row] = [{"status": "failed", "reason": code["reason"]} for code in codes]
+    rows, whole, told = whole_codes(batch.rows)
     if not whole:
         return rows, 0
-    noise = [unpack("codes", "noise", codes[place]["noise"], codes[place]["shape"]) for place in whole]
-    told = Codes(
-        torch.tensor([codes[place]["semantic"] for place in whole]),
-        torch.stack([torch.from_numpy(each.copy()).float() for each in noise]),
-    )
     targets = torch.tensor([batch.rows[place]["target"] for place in whole])
-    moves = moves_along(led.vector, led.unit, torch.where(targets == led.target, 1, -1))
     decode = decoder(networks.autoencoder(method.autoencoder), method.decode_steps, networks.account.passed)
     batch.expect(method.transferring() * (1 + method.decode_steps))
     way = Way(**{key: getattr(method, key) for key in WAY})
@@ -154,7 +108,7 @@ def lead(
             judged,
             told,
             targets,
-            moves,
+            led.moves(targets),
             way,
             batch_size=batch.size,
             device=batch.device,

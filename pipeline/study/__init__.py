@@ -19,6 +19,7 @@ from pipeline.errors import UserError, nearest
 from pipeline.infill.declared import called, entry_of, heuristics
 from pipeline.infill.entry import Filler
 from pipeline.methods import methods
+from pipeline.methods.base import Method
 from pipeline.metrics.controls import NEAREST_REAL, UNCHANGED
 from pipeline.section import Name, Section
 from pipeline.study.datasets import Dataset
@@ -31,12 +32,17 @@ from pipeline.study.training import DiffusionTraining, GeneratorTraining, Infill
 DEFAULT = Path("config.yaml")
 STUDIES = Path("studies")
 SHIPPED, SHIPPED_GENERATORS, SHIPPED_INFILLS = Path("data/classifiers"), Path("data/generators"), Path("data/infills")
-EXPLAINING = ("saliency", "counterfactuals", "directions")
+EXPLAINING = ("saliency", "counterfactuals", "directions", "attributions")
 """The sections whose entries are methods that explain."""
-Saliency, Counterfactual, Direction = (
-    Annotated[Union[tuple(methods(family).values())], Field(discriminator="method")]  # noqa: UP007
-    for family in EXPLAINING
-)
+
+
+def entry_type(family: str) -> Any:
+    """The type of an entry of a section of methods: one of their declarations, by the key `method`."""
+    declared = tuple(methods(family).values())
+    return Annotated[Union[declared], Field(discriminator="method")] if declared[1:] else declared[0]  # noqa: UP007
+
+
+Saliency, Counterfactual, Direction, Attribution = map(entry_type, EXPLAINING)
 UNSAFE = re.compile(r"[^\w ./+=@,()-]")
 """What the name or path of a study must not have: `--wrap="..."` of sbatch would let the shell expand it."""
 GENERATOR_KEYS = ("generator", "guide", "autoencoder")
@@ -88,6 +94,9 @@ class Study(Section):
     directions: dict[Name, Direction] = Field(
         {}, description="Methods that explain a classifier by one direction of codes, which is followed for each image."
     )
+    attributions: dict[Name, Attribution] = Field(
+        {}, description="Methods that explain a decision by a map of the pixels by which a direction changes it."
+    )
     evaluation: Evaluation = Field(Evaluation(), description="How explanations are tested, and what measures.")
     training: dict[Name, Recipe] = Field(
         {}, description="Networks and generators that are trained when they are missing."
@@ -131,6 +140,10 @@ class Study(Section):
                 "explained_class: the images have no labels (dataset.labels is none); set it to predicted.",
             )
         refuse_twice("directions", self.directions, "counterfactuals", self.counterfactuals)
+        refuse_twice("attributions", self.attributions, "saliency", self.saliency)
+        for name, method in self.attributions.items():
+            if method.direction not in self.directions:
+                refuse_name(f"attributions.{name}.direction", method.direction, self.directions)
         for section, entries in (("counterfactuals", self.counterfactuals), ("directions", self.directions)):
             for name in {UNCHANGED, NEAREST_REAL} & set(entries):
                 raise PydanticCustomError(
@@ -139,8 +152,8 @@ class Study(Section):
                     {"section": section, "name": name},
                 )
         for where, name in self.maps_named().items():
-            if name not in self.saliency:
-                refuse_name(where, name, self.saliency)
+            if name not in self.making_maps:
+                refuse_name(where, name, self.making_maps)
         refuse_twice("networks", self.networks, "classifiers", self.classifiers)
         for where, name in {**self.helpers_named(), **self.measuring_named()}.items():
             known = [*self.networks, *self.classifiers, *shipped_networks()]
@@ -255,8 +268,13 @@ class Study(Section):
         cones = ((name, getattr(entry, "cone", None)) for name, entry in self.counterfactuals.items())
         return {f"counterfactuals.{name}.cone.helper": cone.helper for name, cone in cones if cone is not None}
 
+    @property
+    def making_maps(self) -> dict[str, Method]:
+        """The entries that make maps, by their names, of whichever section."""
+        return {**self.saliency, **self.attributions}
+
     def maps_named(self) -> dict[str, str]:
-        """The entries of `saliency` that regions name, by the place in the study that names them."""
+        """The entries that make maps and that regions name, by the place in the study that names them."""
         regions = ((name, getattr(entry, "region", None)) for name, entry in self.counterfactuals.items())
         named = ((name, region.saliency) for name, region in regions if region is not None)
         return {f"counterfactuals.{name}.region.saliency": entry for name, entry in named if entry is not None}

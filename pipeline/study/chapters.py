@@ -16,7 +16,7 @@ from pipeline.infill.declared import heuristics
 from pipeline.infill.declared.vae import VaeShape
 from pipeline.infill.entry import Filler
 from pipeline.methods import methods
-from pipeline.methods.base import ChosenTargets, CounterfactualMethod, DirectionMethod, Method
+from pipeline.methods.base import AttributionMethod, ChosenTargets, CounterfactualMethod, DirectionMethod, Method
 from pipeline.methods.diffusion import Cone, Region
 from pipeline.section import Section
 from pipeline.study import GENERATOR_KEYS, ReportOptions, Statistics, Study
@@ -74,8 +74,10 @@ def chapters_of(family: str) -> Iterator[Chapter]:
         (options,) = yaml.safe_load(declared.example).values()
         named = [options[key] for key in GENERATOR_KEYS if key in options]
         files = ", ".join(f"{each}: {{file: resources/{each}.safetensors}}" for each in named)
-        generators = f"generators: {{{files}}}\n" if named else ""
-        yield Chapter(f"{family}: {name}", declared, "", f"{generators}{family}:\n  {declared.example}\n", name)
+        beside = f"generators: {{{files}}}\n" if named else ""
+        if followed := options.get("direction"):
+            beside += f"directions: {{{followed}: {{method: gcd, autoencoder: portraits-dae}}}}\n"
+        yield Chapter(f"{family}: {name}", declared, "", f"{beside}{family}:\n  {declared.example}\n", name)
 
 
 def chapters_of_infills() -> Iterator[Chapter]:
@@ -472,6 +474,22 @@ directions:
         called="direction",
     ),
     *chapters_of("directions"),
+    Chapter(
+        "attributions",
+        AttributionMethod,
+        "`attributions` maps names to methods; `method` says which, and decides the other keys. An image is led along a"
+        " direction until the class that is explained is gone, and its map shows by which pixels: it stands beside"
+        " those of `saliency`, and is scored as they are.",
+        """\
+directions:
+  gcd-g: {method: gcd, kind: g, autoencoder: portraits-dae, encode_steps: 20, decode_steps: 10}
+attributions:
+  bb-lig: {method: bb-lig, direction: gcd-g, rows: 8, points: 32, steps: 32}
+  bb-lig-complete: {method: bb-lig, direction: gcd-g, rows: 8, points: 32, steps: 32, formula: complete}
+""",
+        called="attribution",
+    ),
+    *chapters_of("attributions"),
     Chapter(
         "evaluation",
         Evaluation,

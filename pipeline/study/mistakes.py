@@ -38,6 +38,7 @@ EXAMPLES = {
     "task": "smile",
     "generator": "portraits-adm",
     "guide": "portraits-guide",
+    "direction": "gcd-g",
 }
 LABELS = {"list": "array", "dict": "object", "str": "string", "int": "integer", "float": "number"}
 

@@ -172,6 +172,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         optional("objective", TEXT),
         optional("objective_value", REAL),
         optional("steps", CLASS),
+        optional("strength", REAL),  # where on a direction the class is gone; of methods that follow one
         computed("network_evaluations", NUMBER),
     ),
     "generated": (

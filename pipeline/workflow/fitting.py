@@ -34,6 +34,9 @@ def check_methods(plan: Plan) -> None:
                 check_gradients(plan, f"{section}.{name}", method, classifier)
     for name, method in plan.study.directions.items():
         check_direction(plan, f"directions.{name}", method)
+    for name, method in plan.study.attributions.items():
+        followed, where = plan.study.directions[method.direction], f"attributions.{name}.direction"
+        check_same_classifiers(plan, where, method, followed, f"'{method.direction}' is no direction")
     for name, planted in plan.study.evaluation.planted.items():
         check_parts(plan, f"evaluation.planted.{name}.concept", [planted.concept])
     for name, method in plan.study.counterfactuals.items():
@@ -153,13 +156,15 @@ def check_region(plan: Plan, where: str, method: CounterfactualMethod) -> None:
     if region.drawn is not None:
         read_mask(f"{where}.region.drawn", Path(region.drawn))
     if region.saliency is not None:
-        maps = plan.study.saliency[region.saliency]
-        for classifier in filter(method.explains, plan.study.classifiers):
-            if not maps.explains(classifier):
-                raise UserError(
-                    f"{where}.region.saliency: '{region.saliency}' makes no maps of classifier '{classifier}'; name"
-                    f" another entry, {LIMIT}."
-                )
+        maps = plan.study.making_maps[region.saliency]
+        check_same_classifiers(plan, f"{where}.region.saliency", method, maps, f"'{region.saliency}' makes no maps")
+
+
+def check_same_classifiers(plan: Plan, where: str, method: Method, named: Method, lacks: str) -> None:
+    """Whether what a method names explains all classifiers that the method does. lacks: what it is not, otherwise."""
+    for classifier in filter(method.explains, plan.study.classifiers):
+        if not named.explains(classifier):
+            raise UserError(f"{where}: {lacks} of classifier '{classifier}'; name another entry, {LIMIT}.")
 
 
 def check_parts(plan: Plan, where: str, parts: Sequence[str]) -> None:

@@ -35,20 +35,21 @@ def takes(job: Job) -> Takes:
     """For each map: truth, parts and boxes, a crop, two areas per in-filler; once an image, the truth filled in.
 
     Two control maps of each image are scored like a method's; another image's map in the place of each, and the truth
-    itself, without the network.
+    itself, without the network. Maps are compared on the images that all methods explain.
     """
     infills, truth = len(job.study.evaluation.infills), job.plan.has_truth
     boxes = truth or bool(getattr(job.study.dataset, "boxes", None))
     alone = 5 * truth + len(job.plan.concepts) + 2 * boxes
-    methods = len(job.plan.job("saliency", classifier=job.classifier).methods)
-    maps, others = methods + 2, methods * (job.explained > 1) + truth
-    rows = job.explained * (maps * (alone + 1 + 2 * infills) + others * alone + truth)
-    evaluations = job.explained * (maps * (CURVE_IMAGES * infills + 1) + 2 * truth)
+    made = [method for method in job.study.making_maps.values() if method.explains(job.classifier)]
+    images = min([job.explained, *filter(None, (getattr(method, "rows", None) for method in made))])
+    maps, others = len(made) + 2, len(made) * (images > 1) + truth
+    rows = images * (maps * (alone + 1 + 2 * infills) + others * alone + truth)
+    evaluations = images * (maps * (CURVE_IMAGES * infills + 1) + 2 * truth)
     return Takes(
         rows=rows,
         row_bytes=12,
         passes=(Passes(job.classifier, None, rows, evaluations),),
-        megabytes=6e-5 * (job.explained * maps + BATCHES) * job.pixels,
+        megabytes=6e-5 * (images * maps + BATCHES) * job.pixels,
         seconds=4e-6 * evaluations * job.pixels,
     )
 
@@ -58,7 +59,7 @@ STAGE = Stage(
     reads=("identities", "images", "saliency", "scores/score"),
     writes="scores",
     each=("classifier",),
-    when=lambda job: any(job.plan.jobs("saliency", classifier=job.classifier)),
+    when=lambda job: bool(job.plan.writing("saliency", classifier=job.classifier)),
     networks=lambda job: [job.classifier, *fillers(job)],
     options=options,
     modules=lambda job: [*modules("saliency"), *job.plan.infills(*job.study.evaluation.infills)],

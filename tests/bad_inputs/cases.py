@@ -418,6 +418,12 @@ STUDIES = [
         "tiny.yaml: counterfactuals.it.region.saliency: there is no 'maps'; none is defined yet.",
     ),
     StudyMistake(
+        "maps of a direction that there is not",
+        OPEN
+        + "directions: {gcd: {method: gcd, autoencoder: portraits-dae}}\nattributions: {map: {method: bb-lig, direction: gdc}}\n",
+        "tiny.yaml: attributions.map.direction: there is no 'gdc'; did you mean 'gcd'?",
+    ),
+    StudyMistake(
         "a drawn region that does not exist",
         made("method: region-guidance, generator: adm, region: {drawn: mouth.png}") + ADM,
         "counterfactuals.it.region.drawn: there is no file mouth.png; give the path of an image of the region.",

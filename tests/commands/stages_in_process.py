@@ -18,7 +18,7 @@ from tests.small_batches import batch_small
 from tests.workflow.conftest import SMALL, TINY, write_generator
 
 JUDGING = {key: TINY[key] for key in ("networks", "oracles")}
-STUDY = {key: value for key, value in TINY.items() if key not in (*JUDGING, "directions")}
+STUDY = {key: value for key, value in TINY.items() if key not in (*JUDGING, "directions", "attributions")}
 STUDY["generators"] = {"adm": TINY["generators"]["adm"]}
 STUDY["saliency"] = {**TINY["saliency"], "occlusion": {"method": "occlusion", "infill": "mean"}}
 

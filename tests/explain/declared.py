@@ -10,16 +10,19 @@ from pipeline.methods.base import Method
 from tests.explain.guiding import other_classifier, tiny_denoiser, tiny_guide
 from tests.explain.planted import SIDE
 
-SALIENCY, COUNTERFACTUALS, DIRECTIONS = (
-    list(methods(family)) for family in ("saliency", "counterfactuals", "directions")
+SALIENCY, COUNTERFACTUALS, DIRECTIONS, ATTRIBUTIONS = (
+    list(methods(family)) for family in ("saliency", "counterfactuals", "directions", "attributions")
 )
+NAMED = {
+    **{key: key for key in ("generator", "autoencoder", "direction", "guide")},
+    "region": {"parts": ["patch"]},
+}
 
 
 def made(name: str, family: str, options: dict[str, Any] | None = None) -> Method:
-    """The method with these options, or else its tiny ones, and what it must name: generators, a guide, a region."""
+    """The method with these options, or else its tiny ones, and what it must name, such as a generator or a region."""
     declared = methods(family)[name]
-    must = {"generator": "generator", "autoencoder": "autoencoder", "guide": "guide", "region": {"parts": ["patch"]}}
-    named = {key: value for key, value in must.items() if asks(declared, key)}
+    named = {key: value for key, value in NAMED.items() if asks(declared, key)}
     return parse_method({"method": name, **named, **(declared.tiny if options is None else options)}, family)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from pipeline.diffusion.autoencoder import Codes
 from pipeline.errors import UserError
-from pipeline.explain.bb_lig import Path, attribute, complete, published
+from pipeline.explain.bb_lig import attribute, complete, published
 
 FAST, SLOW = (0, 2, 2), (1, 5, 5)  # the pixels that move, by 4 and by 1 levels of grey for a step of a tenth
 
@@ -26,9 +26,9 @@ def score(images: torch.Tensor, target: int) -> torch.Tensor:
 
 def explained(formula: str, rows: int = 1, **options):
     codes = Codes(torch.zeros(rows, 1), torch.zeros(rows, 3, 8, 8))
-    path = Path(longest=3.0, steps=31, points=17, formula=formula)
     targets, moves = torch.ones(rows, dtype=torch.int64), torch.ones(rows, 1)
-    return attribute(decode, options.pop("score", score), codes, targets, moves, path, **options)
+    asked = {"decode": decode, "score": score, "steps": 31, "points": 17, "formula": formula, **options}
+    return attribute(codes=codes, explained=targets, moves=moves, **asked)
 
 
 def test_the_baseline_is_the_first_image_without_the_class():
@@ -77,9 +77,7 @@ def test_a_change_that_no_level_of_grey_shows_counts_for_nothing():
         images[:, 2, 7, 7] += codes.semantic[:, 0] * 0.2 / 255  # below half a level over the whole way
         return images
 
-    codes, moves = Codes(torch.zeros(1, 1), torch.zeros(1, 3, 8, 8)), torch.ones(1, 1)
-    path = Path(longest=3.0, steps=31, points=17)
-    found = attribute(hardly, score, codes, torch.tensor([1]), moves, path)
+    found = explained("published", decode=hardly)
     assert found.map[0, 7, 7] == 0 and found.map[0, 2, 2] > 1
 
 
@@ -112,4 +110,4 @@ def test_batches_of_any_size_give_the_same_maps_and_are_counted():
 )
 def test_a_path_that_cannot_be_is_one_sentence(options, sentence):
     with pytest.raises(UserError, match=sentence):
-        Path(**options)
+        explained(**{"formula": "published", **options})

@@ -19,24 +19,23 @@ from pipeline.noise import Noise
 from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
 from tests.copied import copy_package
-from tests.explain.declared import COUNTERFACTUALS, DIRECTIONS, SALIENCY, made
+from tests.explain.declared import ATTRIBUTIONS, COUNTERFACTUALS, DIRECTIONS, SALIENCY, made
 from tests.explain.planted import conv_classifier, random_images
 from tests.guide import ROOT, follow
 
 MAPS = ("classifier", "images", "targets", "noise", "infill", "batch_size", "progress")
 IMAGES = ("classifier", "images", "targets", "denoiser", "noise", "batch_size", "progress")
-TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES, "directions": ("around", "noise")}
+WALKS = ("decode", "score", "codes", "explained", "moves", "batch_size", "device", "progress")
+TAKEN = {"saliency": MAPS, "counterfactuals": IMAGES, "directions": ("around", "noise"), "attributions": WALKS}
+POSITIONAL = {"saliency": 3, "counterfactuals": 3, "directions": 1, "attributions": 5}
 LOADED = {"helper", "guide", "region"}  # of what a study names
 FROM_CODE = {"perceptual", "perceptual_weight"}  # a function, which no study can write
-ALL = [
-    (family, name)
-    for family, names in (("saliency", SALIENCY), ("counterfactuals", COUNTERFACTUALS), ("directions", DIRECTIONS))
-    for name in names
-]
+FAMILIES = (SALIENCY, COUNTERFACTUALS, DIRECTIONS, ATTRIBUTIONS)
+ALL = [(family, name) for family, names in zip(TAKEN, FAMILIES, strict=True) for name in names]
 
 
 def test_names_are_in_their_order_and_each_is_of_one_method():
-    assert all(sorted(names) == names for names in (SALIENCY, COUNTERFACTUALS, DIRECTIONS))
+    assert all(sorted(names) == names for names in FAMILIES)
     assert {"fido", "bbmp", "random"} < set(SALIENCY) and {"dvce", "vaeth", "pgd"} < set(COUNTERFACTUALS)
     declared = [each.__name__ for family in TAKEN for each in methods(family).values()]
     written = [path.read_text(encoding="utf-8") for path in (ROOT / "pipeline" / "methods").glob("*.py")]
@@ -46,7 +45,7 @@ def test_names_are_in_their_order_and_each_is_of_one_method():
 @pytest.mark.parametrize(("family", "name"), ALL)
 def test_every_method_is_found_and_takes_what_the_family_takes(family, name):
     parameters = inspect.signature(load_explainer(name, family)).parameters
-    first = TAKEN[family][:3] if family != "directions" else TAKEN[family][:1]
+    first = TAKEN[family][: POSITIONAL[family]]
     assert set(parameters) >= set(TAKEN[family]) and tuple(parameters)[: len(first)] == first
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in list(parameters.values())[len(first) :])
 
@@ -65,7 +64,8 @@ def test_a_declaration_has_the_options_of_its_function_and_their_defaults(family
 @pytest.mark.parametrize(("family", "name"), ALL)
 def test_a_declaration_says_all_that_there_is_to_know(family, name):
     declared = methods(family)[name]
-    assert declared.__doc__ and declared.purpose() and 0 < declared.bound <= 1e-2
+    assert declared.__doc__ and 0 < declared.bound <= 1e-2
+    assert "noise" not in TAKEN[family] or declared.purpose()
     assert name in (options["method"] for options in yaml.safe_load(declared.example).values())
     tiny = made(name, family)
     assert parse_method(tiny.options(), family) == tiny  # what a stage reads is what the study says
@@ -77,7 +77,7 @@ def test_no_declaration_is_code_that_decides_what_is_computed(monkeypatch):
     monkeypatch.chdir(ROOT)
     plan = Plan(load_study("portraits"))
     declared = {each.__module__ for family in TAKEN for each in methods(family).values()}
-    for stage in ("predict", "saliency", "counterfactuals", "directions", "score_saliency"):
+    for stage in ("predict", "saliency", "counterfactuals", "directions", "attribute", "score_saliency"):
         assert not declared & module_digests(plan.modules(stage)).keys()
 
 

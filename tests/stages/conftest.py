@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.stages.attribute import attribute
 from pipeline.stages.counterfactuals import counterfactuals
 from pipeline.stages.directions import directions
 from pipeline.stages.encode import encode
@@ -153,25 +154,34 @@ class Tables:
     def transfer(self, classifier: str) -> list[dict[str, Any]]:
         """Write where the directions of a classifier lead the images that are explained, and return the rows."""
         path = self.path("transferred")
-        transfer(
-            self.plan.options("transfer"),
+        transfer(self.plan.options("transfer"), *self.followed("transfer", classifier), path)
+        return read_table(path, "counterfactuals").to_pylist()
+
+    def attribute(self, classifier: str) -> list[dict[str, Any]]:
+        """Write the maps of the directions of a classifier and return the rows."""
+        path = self.path("attributed")
+        attribute(self.plan.options("attribute"), *self.followed("attribute", classifier), path)
+        return read_table(path, "saliency").to_pylist()
+
+    def followed(self, stage: str, classifier: str) -> tuple[Any, ...]:
+        """What a stage that follows directions is given beside its options and its table."""
+        return (
             "code",
             self.plan.explained_rows("000"),
             0,
             *(self.path(name) for name in ("images", "predictions", "codes")),
             [self.path("directions")],
             classifier,
-            self.identities(*self.plan.job("transfer", classifier=classifier).networks),
+            self.identities(*self.plan.job(stage, classifier=classifier).networks),
             self.folder / "rows",
-            path,
         )
-        return read_table(path, "counterfactuals").to_pylist()
 
     def score_saliency(self, classifier: str) -> list[dict[str, Any]]:
         """Write the scores of the maps of a classifier and return their rows."""
         path = self.path("scores").with_name("map-scores.parquet")
         options = self.plan.options("score_saliency")
-        images, maps = [self.path("images")], [self.path("saliency")]
+        images = [self.path("images")]
+        maps = [path for path in map(self.path, ("saliency", "attributed")) if path.exists()]
         fillers = self.identities(*self.fillers("score_saliency", classifier))
         score_saliency(options, "code", images, maps, self.path("scores"), classifier, path, fillers=fillers)
         return read_table(path, "scores").to_pylist()

@@ -1,13 +1,18 @@
-"""Directions of a classifier: codes, the search, and where images are led."""
+"""Directions of a classifier: codes, the search, where images are led, and the maps of what changes there."""
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.classifiers.load import load_classifier
+from pipeline.classifiers.wrap import log_odds
 from pipeline.diffusion.autoencoder import Codes
 from pipeline.diffusion.load import load_generator
 from pipeline.errors import UserError
 from pipeline.images import content, decode_png, from_tensor, to_tensor
+from pipeline.metrics.truth_maps import truth_mass
+from pipeline.stages.attribute import spread
+from pipeline.stages.led import Led
 from pipeline.tables import read_table, unpack
 from pipeline.workflow.fitting import check_methods
 from tests.stages.conftest import bright_entry, study_maker
@@ -19,6 +24,12 @@ METHODS = {
     "h": {"method": "gcd", "kind": "h", "axes": 2, "decodes": 17, **SHARED},
     "random": {"method": "random-direction", "rows": 1, **SHARED},
     "linear": {"method": "linear-direction", **SHARED},
+}
+WALK = {"method": "bb-lig", "direction": "g", "steps": 9, "points": 7, "longest": 150, "threshold": 0.4}
+ATTRIBUTIONS = {
+    "complete": {**WALK, "formula": "complete"},
+    "published": {**WALK, "rows": 2},
+    "short": {**WALK, "longest": 1e-6},
 }
 SPLIT = '''
 import torch
@@ -40,6 +51,7 @@ def maker(folder):
     study = study_maker(folder, bright_entry(folder))
 
     def make(methods=METHODS, middle=0.5, split="test", **sections):
+        sections = {"attributions": ATTRIBUTIONS, **sections}
         (folder / "upper.py").write_text(SPLIT.replace("MIDDLE", str(middle)), encoding="utf-8")
         entry = {"entry_point": f"{folder}/upper.py:load", "task": "smile", "classes": ["absent", "present"]}
         values = {"classifiers": {"upper": entry}, "generators": {"dae": {"file": str(folder / "dae.safetensors")}}}
@@ -54,6 +66,7 @@ def run(tables):
     tables.encode()
     tables.directions("upper")
     tables.transfer("upper")
+    tables.attribute("upper")
     return tables
 
 
@@ -168,12 +181,11 @@ def test_a_method_explains_so_many_images_as_it_is_given(tables):
 
 def test_the_second_time_nothing_is_made(make):
     tables = run(make({"g": METHODS["g"]}))
-    written = [tables.path(name).read_bytes() for name in ("codes", "directions", "transferred")]
+    names = ("codes", "searched", "directions", "transferred", "attributed")
+    written = [tables.path(name).read_bytes() for name in names]
     run(tables)
-    assert [tables.cost(name)["rows_computed"] for name in ("codes", "searched", "directions", "transferred")] == [
-        0
-    ] * 4
-    assert [tables.path(name).read_bytes() for name in ("codes", "directions", "transferred")] == written
+    assert [tables.cost(name)["rows_computed"] for name in names] == [0] * len(names)
+    assert [tables.path(name).read_bytes() for name in names] == written
 
 
 def test_a_classifier_that_nothing_moves_has_a_failed_direction_and_failed_rows(make, tmp_path):
@@ -187,6 +199,73 @@ def test_a_classifier_that_nothing_moves_has_a_failed_direction_and_failed_rows(
     assert row["status"] == "failed" and "there is no direction" in row["reason"] and row["vector"] is None
     led = tables.transfer("upper")
     assert [each["status"] for each in led] == ["failed"] * 3 and {each["reason"] for each in led} == {row["reason"]}
+    maps = tables.attribute("upper")
+    assert [each["status"] for each in maps] == ["failed"] * (3 + 2 + 3)
+    assert {each["reason"] for each in maps} == {row["reason"]} and {each["map"] for each in maps} == {None}
+
+
+def maps_of(tables, method):
+    rows = of(read_table(tables.path("attributed"), "saliency").to_pylist(), method)
+    return rows, [unpack("saliency", "map", row["map"], row["shape"]) for row in rows]
+
+
+def test_a_complete_map_adds_up_to_what_the_way_takes_from_the_class_that_is_explained(tables):
+    rows, maps = maps_of(tables, "complete")
+    direction, codes = tables.rows("directions")[0], {row["image_id"]: row for row in tables.rows("codes")}
+    decided = {row["source_row_id"]: row["predicted"] for row in tables.rows("predictions")}
+    autoencoder = autoencoder_of(tables)
+    judged = load_classifier("upper", tables.plan.entry("upper"), seed=tables.plan.study.seed)
+    assert [row["image_id"] for row in rows] == [row["image_id"] for row in tables.rows("images")[:3]]
+    for row, map in zip(rows, maps, strict=True):
+        away = -1 if row["target"] == direction["target"] else 1
+        move = torch.tensor(direction["vector"]) * (direction["unit"] * row["strength"] * away)
+        start = codes_of([codes[row["image_id"]]])
+        way = Codes(torch.cat([start.semantic, start.semantic + move]), start.noise.expand(2, -1, -1, -1))
+        shown = to_tensor(list(from_tensor(autoencoder.decode(way, 2))))
+        first, last = log_odds(judged(shown), torch.tensor([row["target"]] * 2)).tolist()
+        assert row["target"] == decided[row["image_id"]] and map.shape == (32, 32)
+        assert map.sum() == pytest.approx(first - last, rel=1e-3, abs=1e-3) and torch.tensor(last).sigmoid() < 0.4
+    assert any(row["strength"] > 0 and map.sum() > 1 for row, map in zip(rows, maps, strict=True))
+
+
+def test_formulas_share_a_walk_and_make_other_maps_of_it(tables):
+    (complete, complete_maps), (published, published_maps) = (
+        maps_of(tables, name) for name in ("complete", "published")
+    )
+    for row, other in zip(published, complete, strict=False):
+        assert (row["image_id"], row["strength"]) == (other["image_id"], other["strength"])
+    assert len(published) == 2 and not np.allclose(published_maps, complete_maps[:2])
+
+
+def test_where_the_class_stays_all_the_way_the_map_is_0_and_has_no_score(tables):
+    rows, maps = maps_of(tables, "short")
+    staying = [place for place, row in enumerate(rows) if row["strength"] is None]
+    assert staying and not any(maps[place].any() for place in staying)
+    assert {rows[place]["network_evaluations"] for place in staying} == {9 * (1 + 2)}
+    upper = np.zeros((32, 32), bool)
+    upper[:16] = True
+    assert not truth_mass(np.stack([maps[place] for place in staying]), np.stack([upper] * len(staying))).scored.any()
+
+
+def test_what_attributions_take_is_counted(tables):
+    rows, _ = maps_of(tables, "complete")
+    (job,) = tables.plan.jobs("attribute")
+    assert {row["network_evaluations"] for row in rows} == {(9 + 7) * (1 + 2)}
+    assert [each.evaluations for each in job.takes.passes] == [rows * (9 + 7) * (1 + 2) for rows in (3, 2, 3)]
+    assert job.takes.rows == len(read_table(tables.path("attributed"), "saliency"))
+
+
+def test_images_of_the_class_that_a_direction_leads_to_go_the_other_way():
+    led = Led("upper/g", target=0, origin=2, vector=torch.tensor([0.6, 0.8]), unit=10.0, reason=None)
+    assert [led.target_of(explained) for explained in (0, 1, 2)] == [2, 0, 0]
+    torch.testing.assert_close(led.moves(torch.tensor([2, 0])), torch.tensor([[-6.0, -8.0], [6.0, 8.0]]))
+
+
+def test_a_map_of_the_middle_of_an_image_keeps_its_sum_and_leaves_the_sides():
+    map = np.arange(16, dtype=np.float32).reshape(4, 4)
+    whole = spread(map, (8, 14))
+    assert whole.shape == (8, 14) and whole.sum() == pytest.approx(map.sum())
+    assert not whole[:, :3].any() and not whole[:, 11:].any() and whole[:, 3:11].any(0).all()
 
 
 @pytest.mark.parametrize(

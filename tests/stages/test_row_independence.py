@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from pipeline.methods import methods
 from pipeline.metrics.control_maps import OTHER
 from pipeline.stages.sample import sample
 from pipeline.stages.score_saliency import score_saliency
@@ -16,7 +18,7 @@ from tests.stages.conftest import Tables
 from tests.workflow.conftest import write_autoencoder, write_generator
 
 BY_IMAGE = ("sample", "intervene", "predict", "score", "saliency", "counterfactuals", "score_saliency")
-BY_IMAGE += ("judge", "score_counterfactuals", "encode", "transfer")
+BY_IMAGE += ("judge", "score_counterfactuals", "encode", "transfer", "attribute")
 WITHOUT_ROWS_OF_IMAGES = ("identify", "encode_search", "directions", "accuse", "score_accusations", "metrics", "report")
 FROM_OTHER_IMAGES = {"localisation_error_tuned"}  # its threshold is the best one for the other half of the images
 
@@ -43,6 +45,8 @@ COUNTERFACTUALS = {
     "svce": {"method": "svce", "iterations": 3},
 }
 
+BOUND = methods("attributions")["bb-lig"].bound
+WALK = {"method": "bb-lig", "direction": "gcd", "formula": "complete", "steps": 5, "points": 5, "threshold": 0.57}
 STEPS = {"encode_steps": 4, "decode_steps": 2, "calibration": 2, "marks": 2, "halvings": 2}
 
 
@@ -62,17 +66,20 @@ class Worked:
             "score": tables.score(),
             "saliency": tables.saliency("small"),
             "counterfactuals": tables.counterfactuals("small"),
-            "score_saliency": tables.score_saliency("small"),
             "judge": tables.judge(),
             "score_counterfactuals": tables.score_counterfactuals("small"),
             "encode": tables.encode(),
         }
         tables.directions("small")
         made["transfer"] = tables.transfer("small")
+        made["attribute"] = tables.attribute("small")
+        made["score_saliency"] = tables.score_saliency("small")
         for row in made["encode"]:
             row["noise"] = unpack("codes", "noise", row["noise"], row["shape"]).tolist()
-        for row in made["saliency"]:
+        for row in [*made["saliency"], *made["attribute"]]:
             row["map"] = unpack("saliency", "map", row["map"], row["shape"]).tolist()
+        for row in made["attribute"]:  # a level of grey that rounds the other way moves it by so much
+            row["map"] = (np.array(row["map"]) * (1e-3 / BOUND / (np.ptp(row["map"]) or 1))).tolist()
         return cls({stage: {row["row_id"]: row for row in rows} for stage, rows in made.items()})
 
 
@@ -88,6 +95,7 @@ def plan(tmp_path_factory):
         "saliency": METHODS,
         "counterfactuals": COUNTERFACTUALS,
         "directions": {"gcd": {"method": "gcd", "autoencoder": "dae", **STEPS, "decodes": 9, "images": 6}},
+        "attributions": {"bb-lig": {**WALK, "longest": 4000}},
         "generators": {name: {"file": str(path.with_name(f"{name}.safetensors"))} for name in ("adm", "dae")},
     }
 
@@ -154,6 +162,12 @@ def decided_alone(rows):
     }
 
 
+def test_the_maps_that_are_compared_show_something(together):
+    _, worked = together
+    strengths = [row["strength"] for row in worked.rows["attribute"].values()]
+    assert any(strengths) and None in strengths and len(strengths) == 5
+
+
 @pytest.mark.parametrize(("rows", "shard_rows"), [(5, 2), (8, 3)])
 def test_an_image_is_the_same_in_whichever_part_and_however_many_there_are(rows, shard_rows, plan, together, tmp_path):
     _, worked = together
@@ -166,16 +180,16 @@ def test_an_image_is_the_same_in_whichever_part_and_however_many_there_are(rows,
 def test_scores_of_maps_are_the_same_from_one_part_and_from_several(plan, together, tmp_path):
     tables, worked = together
     parts = {}
-    for name in ("images", "saliency"):
-        table, told = read_table(tables.path(name), name), read_provenance(tables.path(name))
+    for name, written in (("images", "images"), ("saliency", "saliency"), ("attributed", "saliency")):
+        table, told = read_table(tables.path(name), written), read_provenance(tables.path(name))
         first = [index for index, image in enumerate(table["image_id"].to_pylist()) if image in first_images(worked)]
         others = [index for index in range(len(table)) if index not in first]
         parts[name] = [tmp_path / f"{name}-{part}.parquet" for part in (0, 1)]
         for path, rows in zip(parts[name], (first, others), strict=True):
-            write_table(path, name, table.take(rows), told)
+            write_table(path, written, table.take(rows), told)
     path = tmp_path / "scores.parquet"
-    options = plan().options("score_saliency")
-    score_saliency(options, "code", parts["images"], parts["saliency"], tables.path("scores"), "small", path)
+    options, maps = plan().options("score_saliency"), [*parts["saliency"], *parts["attributed"]]
+    score_saliency(options, "code", parts["images"], maps, tables.path("scores"), "small", path)
     found = {row["row_id"]: row for row in read_table(path, "scores").to_pylist()}
     assert found == worked.rows["score_saliency"]
 

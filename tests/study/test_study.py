@@ -297,6 +297,12 @@ SENTENCES = [
         "evaluation.planted.mine.clean: a classifier is no clean twin of itself; name another one.",
     ),
     ("networks: {mine: {timm: a}}", "networks.mine: classifiers has an entry of that name too; rename one."),
+    (
+        "directions: {g: {method: gcd, autoencoder: d}}\ngenerators: {d: {file: b}}\nsaliency: {it: {method: random}}\n"
+        "attributions: {it: {method: bb-lig, direction: g}}",
+        "attributions.it: saliency has an entry of that name too; rename one.",
+    ),
+    ("attributions: {it: {method: lig, direction: g}}", "attributions.it.method: must be bb-lig, not 'lig'"),
 ]
 
 

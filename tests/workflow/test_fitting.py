@@ -136,6 +136,24 @@ def test_a_region_of_maps_that_a_classifier_does_not_have_is_refused():
     check_methods(plan({**method, "classifiers": ["theirs"]}, BOTH, saliency=maps))
 
 
+def test_maps_of_a_direction_are_made_of_the_classifiers_that_it_explains():
+    generators = {"dae": {"file": "dae.safetensors"}, "adm": {"file": "adm.safetensors"}}
+    follows = {"method": "bb-lig", "direction": "g"}
+    made = {
+        "directions": {"g": {"method": "gcd", "autoencoder": "dae", "classifiers": ["theirs"]}},
+        "generators": generators,
+    }
+    assert complaint(DVCE, BOTH, attributions={"maps": follows}, **made) == (
+        f"attributions.maps.direction: 'g' is no direction of classifier 'mine'; name another entry, {LIMIT}"
+    )
+    here = {"maps": {**follows, "classifiers": ["theirs"]}}
+    confined = {**DVCE, "classifiers": ["theirs"], "region": {"saliency": "maps"}}
+    fitting = plan(confined, BOTH, attributions=here, **made)
+    check_methods(fitting)
+    (maps,) = fitting.inputs("counterfactuals", "saliency", "theirs", "000")
+    assert maps.endswith("tables/saliency/attribute/theirs/part-000.parquet")
+
+
 def test_a_guide_of_other_classes_is_refused_and_one_that_is_still_to_come_is_not():
     check_methods(plan(GUIDED))
     save_guide(MOODS)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
-from tests.workflow.conftest import TINY
+from tests.workflow.conftest import TINY, write_autoencoder
 
 MORE = {
     "dataset": {**TINY["dataset"], "rows": 7},  # so that of three parts the last has nothing to explain
@@ -20,12 +20,16 @@ MORE = {
             "region": {"saliency": "fido"},
         },
     },
+    "generators": {**TINY["generators"], "dae": {"file": "dae.safetensors"}},
+    "directions": {"gcd": {"method": "gcd", "autoencoder": "dae", "classifiers": ["small"]}},
+    "attributions": {"bb-lig": {"method": "bb-lig", "direction": "gcd", "classifiers": ["small"]}},
 }
 
 
 @pytest.mark.parametrize("study", ["tiny", "photos"])
 def test_the_jobs_of_a_study_are_those_of_its_rules_with_the_same_files(tiny, study, monkeypatch):
     monkeypatch.chdir(tiny.folder)
+    write_autoencoder(tiny.folder / "dae.safetensors")
     values = {**TINY, **MORE}
     if study == "photos":
         (tiny.folder / "photos").mkdir()

@@ -117,7 +117,7 @@ def test_training_follows_its_own_recipe_alone():
 
 EXPLAINED, JUDGED = {"saliency", "counterfactuals"}, {"judge", "score_counterfactuals"}
 ACCUSED = {"accuse", "score_accusations"}
-DIRECTED = {"encode_search", "directions", "transfer", "score_directions"}
+DIRECTED = {"encode_search", "directions", "transfer", "attribute", "score_directions"}
 AFFECTED = [
     ("report: {title: Another}", {"report"}),
     ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_directions", "score_accusations", "metrics"}),

@@ -22,6 +22,7 @@ readers: [reader]
 saliency: {fido: {method: fido, steps: 10, masks: 2}, lime: {method: lime, samples: 100}}
 counterfactuals: {svce: {method: svce}, pgd: {method: pgd}}
 directions: {gcd: {method: gcd, autoencoder: portraits-dae}}
+attributions: {bb-lig: {method: bb-lig, direction: gcd}}
 training:
   small: {dataset: {world: portraits}, rows: 100, tasks: [smile], architecture: resnet18, steps: 10}
 """
@@ -75,6 +76,7 @@ MORE = {
         "counterfactuals",
         "encode",
         "transfer",
+        "attribute",
         "judge",
         "score_saliency",
         "metrics",
