@@ -1,6 +1,7 @@
 """What a job costs: time by cause, memory, network evaluations; and the packages and modules that it ran with."""
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -158,10 +159,10 @@ def device_name(device: "torch.device | str") -> str:
 def imported_modules() -> list[str]:
     """Return the names of the modules of this package that this process has imported to compute.
 
-    Commands and declarations, by which it was called, decide nothing.
+    Commands and declarations, by which it was called, decide nothing, nor do the sections that type its options.
     """
     package = __name__.partition(".")[0]
-    beside = tuple(f"{package}.{each}" for each in ("commands", "workflow"))
+    beside = tuple(f"{package}.{each}" for each in ("commands", "workflow", "study", "datasets.declared"))
     return [name for name in sys.modules if name.partition(".")[0] == package and not name.startswith(beside)]
 
 
@@ -171,5 +172,9 @@ def package_versions() -> dict[str, str]:
     for module, package in PACKAGES.items():
         if module in sys.modules:
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                versions[package] = importlib.metadata.version(package)
+                versions[package] = package_version(package)
     return versions
+
+
+package_version = functools.cache(importlib.metadata.version)
+"""The version of a package; reading it takes milliseconds, and a process asks once a table."""

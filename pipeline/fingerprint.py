@@ -61,6 +61,7 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+@functools.cache
 def release(library: str) -> str:
     """The major and minor version of an installed library: patches do not change what it computes."""
     return ".".join(metadata.version(library).split(".")[:2])

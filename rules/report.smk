@@ -6,6 +6,7 @@ rule report:
         scores=plan.parts("scores"),
         saliency=plan.parts("saliency"),
         counterfactuals=plan.parts("counterfactuals"),
+        directions=plan.parts("directions"),
         metrics=plan.table("metrics"),
     output:
         page=plan.page,
@@ -22,5 +23,6 @@ rule report:
     shell:
         "python -m pipeline report --options {params.options:q} --code {params.code} --images {input.images}"
         " --interventions {input.interventions} --predictions {input.predictions}"
-        " --saliency {input.saliency} --counterfactuals {input.counterfactuals} --scores {input.scores}"
+        " --saliency {input.saliency} --counterfactuals {input.counterfactuals}"
+        " --directions {input.directions} --scores {input.scores}"
         " --metrics {input.metrics} --page {output.page} 2> {log}"

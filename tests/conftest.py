@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import os
 
 import pytest
@@ -21,6 +22,11 @@ def no_run_of_another_test():
     """Forget the run that a test began in this process: jobs of later tests would be taken for its orphans."""
     yield
     os.environ.pop(RUN, None)
+
+
+def pytest_collection_finish():
+    """Leave what was collected out of all later searches for garbage, of which there are many."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

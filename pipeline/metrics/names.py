@@ -20,7 +20,7 @@ class Metric(NamedTuple):
     (counterfactuals, images), both (N, 3, H, W) in [0, 1], values (N,); of maps from (maps, positives), Scored.
     """
 
-    family: Literal["classifiers", "saliency", "counterfactuals", "accusations"]
+    family: Literal["classifiers", "saliency", "counterfactuals", "accusations", "directions"]
     question: Literal["valid", "close", "real", "truth", "concepts", "cost"] | None
     summary: Literal["share", "mean"] | None
     better: Literal["higher", "lower"] | None
@@ -378,6 +378,20 @@ METRICS = {
         "false alarms",
         "the share of images on which that concept is accused of its clean twin, which it does not flip",
         "With the threshold of `shortcut_found`.",
+    ),
+    "concept_effect": Metric(
+        *("directions", None, None, None, "any"),
+        "effect on a concept",
+        "how far a concept moves along the direction, to where it flips the classifier, in standard deviations of what"
+        " a reader says of it",
+        "By `concept`. Of two values, towards the second; of more, the value that moves furthest.",
+    ),
+    "effect_correlation": Metric(
+        *("directions", None, None, "higher", "-1 to 1"),
+        "agreement with the truth",
+        "the correlation over concepts between how far each moves along the direction and how much changing it alone"
+        " changes what the classifier says",
+        "Pearson's; without the sign of a move.",
     ),
 }
 """By the name in the scores of rows, in the order of the report."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -20,11 +21,17 @@ class Estimate:
 
 def share(successes: np.ndarray, confidence: float = 0.95) -> Estimate:
     """Share of successes (N,) with Wilson's score interval (Wilson 1927), which stays honest at 0 and at 1."""
+    return share_of(int(np.sum(successes)), len(successes), confidence)
+
+
+@cache
+def share_of(count: int, number: int, confidence: float) -> Estimate:
+    """The share of so many successes; the same few counts come again in thousands of rows, and each takes a while."""
     from scipy.stats import binomtest
 
-    counted = binomtest(int(np.sum(successes)), len(successes))
+    counted = binomtest(count, number)
     interval = counted.proportion_ci(confidence, method="wilson")
-    return Estimate(float(counted.statistic), float(interval.low), float(interval.high), len(successes))
+    return Estimate(float(counted.statistic), float(interval.low), float(interval.high), number)
 
 
 def bootstrap_mean(values: np.ndarray, *, seed: int, purpose: str, samples: int, confidence: float = 0.95) -> Estimate:

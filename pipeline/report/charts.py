@@ -17,6 +17,9 @@ COLOURS = {
     "accent": "#c2491d",
     "calm": "#a9b4c2",
 }
+HEIGHT = 2.8  # inches, of curves
+DASHES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
+APART = 9.0  # percent between two labels
 INCH = 72.0  # points
 WIDTH, ROW_HEIGHT, AXIS_HEIGHT = 4.6, 0.30, 0.62  # inches
 LETTER, GAP = 0.077, 0.16  # inches: a wide letter of a label, and what is left free beside labels
@@ -70,6 +73,48 @@ def bar_chart(bars: tuple[Bar, ...], axis: str) -> str:
         axes.tick_params(length=0, labelcolor=COLOURS["muted"])
         axes.tick_params(axis="y", labelcolor=COLOURS["ink"], pad=6)
         axes.grid(axis="x", color=COLOURS["line"], linewidth=0.8, zorder=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        return svg_text(figure)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The places, in increasing order, at which each of some images is reached; count: of all images."""
+
+    label: str
+    places: tuple[float, ...]
+    count: int
+
+
+@lru_cache(maxsize=64)
+def curve_chart(curves: tuple[Curve, ...], axis: str) -> str:
+    """SVG of the share of images reached by each place, a line of steps for each curve, named where it ends."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    right = max(max([len(curve.label) for curve in curves]) * LETTER + GAP, 0.5)
+    furthest = max([place for curve in curves for place in curve.places] or [1.0])
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(WIDTH, HEIGHT))
+        axes = figure.add_axes((0.5 / WIDTH, 0.5 / HEIGHT, 1 - (0.5 + right) / WIDTH, 1 - 0.65 / HEIGHT))
+        ends: list[float] = []
+        for index, curve in enumerate(curves):
+            shares = [100 * number / max(1, curve.count) for number in range(len(curve.places) + 1)]
+            style = {"color": COLOURS["accent" if index == 0 else "ink"], "linestyle": DASHES[index % len(DASHES)]}
+            places = (0.0, *curve.places, furthest)
+            axes.step(places, [*shares, shares[-1]], where="post", linewidth=1.4, zorder=3, **style)
+            end = shares[-1]
+            while any(abs(end - other) < APART for other in ends):
+                end -= APART / 4
+            ends.append(end)
+            axes.text(furthest * 1.02, end, curve.label, va="center", color=style["color"], clip_on=False)
+        axes.set_ylim(-2, 104)
+        axes.set_xlim(0, furthest)
+        axes.set_yticks(range(0, 101, 25), [f"{share} %" for share in range(0, 101, 25)])
+        axes.set_xlabel(axis, color=COLOURS["muted"])
+        axes.tick_params(length=0, labelcolor=COLOURS["muted"])
+        axes.grid(color=COLOURS["line"], linewidth=0.8, zorder=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
         return svg_text(figure)

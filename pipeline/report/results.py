@@ -25,7 +25,11 @@ COLUMNS = {
     "saliency": (*STATE, "image_id", "classifier", "method", "infill"),
     "counterfactuals": (
         *(*STATE, "image_id", "classifier", "method", "target", "sample"),
-        *("predicted", "confidence_target", "flipped"),
+        *("predicted", "confidence_target", "flipped", "strength", "direction"),
+    ),
+    "directions": (
+        *(*STATE, "classifier", "method", "kind", "target", "source_image_id"),
+        *("decodes", "calibration_flip_rate"),
     ),
     "scores": (
         *(*STATE, "family", "image_id", "classifier", "method", "control", "metric", "concept", "value"),

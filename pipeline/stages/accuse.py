@@ -17,8 +17,9 @@ from pipeline.metrics.control_maps import contenders, other_images
 from pipeline.stages.common import job, provenance, read_options
 from pipeline.stages.counterfactual_rows import read_made
 from pipeline.stages.drawn_maps import read_images, read_maps
+from pipeline.stages.seen import Truth, read_truth, read_views
 from pipeline.stages.training_data import task_labels
-from pipeline.tables import TableWriter, read_table, row_id
+from pipeline.tables import TableWriter, row_id
 from pipeline.worlds import draw_scene, load_world
 from pipeline.worlds.prior import Prior
 
@@ -30,15 +31,6 @@ NO_ANSWER = "the reader gave no answer about the image or its counterfactual"
 NO_RECIPE = "how the classifier was trained is not known"
 
 Row = dict[str, Any]
-
-
-class Truth(NamedTuple):
-    """What the interventions on the images of a classifier do: flips, effect (N, C); NaN where that is unknown."""
-
-    image_ids: list[str]
-    concepts: list[str]
-    flips: np.ndarray
-    effect: np.ndarray
 
 
 class Accusation(NamedTuple):
@@ -73,7 +65,7 @@ def accuse(
     with job("accuse", chosen.study, accusations) as account:
         with account.clock("tables"):
             known = {name: read_truth(truth, name) for name in chosen.classifiers}
-            views = read_views(predictions, chosen.readers)
+            views = read_views(predictions, chosen.readers, "images", "counterfactuals")
         with TableWriter(accusations, "accusations", told) as table:
             for name, truth_of in known.items():
                 with account.clock("compute"):
@@ -81,34 +73,6 @@ def accuse(
                 for each in said:
                     table.extend(list(accusation_rows(name, each, truth_of)))
             account.rows = table.rows
-
-
-def read_truth(scores: Path, classifier: str) -> Truth:
-    """What the interventions did to a classifier, from the scores of the stage `score`."""
-    columns = ["image_id", "classifier", "metric", "concept", "value", "status"]
-    found: dict[tuple[str, str, str], float] = {
-        (row["metric"], row["image_id"], row["concept"]): row["value"]
-        for row in read_table(scores, "scores", columns).to_pylist()
-        if row["classifier"] == classifier and row["metric"] in ("flips", "effect") and row["status"] == "ok"
-    }
-    image_ids = list(dict.fromkeys(image_id for _, image_id, _ in found))
-    concepts = list(dict.fromkeys(concept for _, _, concept in found))
-
-    def matrix(metric: str) -> np.ndarray:
-        rows = [[found.get((metric, image_id, concept), np.nan) for concept in concepts] for image_id in image_ids]
-        return np.array(rows, np.float64).reshape(len(image_ids), len(concepts))
-
-    return Truth(image_ids, concepts, matrix("flips"), matrix("effect"))
-
-
-def read_views(predictions: list[Path], readers: Sequence[str]) -> dict[tuple[str, str, str], np.ndarray]:
-    """Logits (K,) by reader, concept and row, of images and counterfactuals."""
-    columns = ["classifier", "source", "source_row_id", "task", "logits", "status"]
-    return {
-        (row["classifier"], row["task"], row["source_row_id"]): np.array(row["logits"])
-        for row in read_table(predictions, "predictions", columns).to_pylist()
-        if row["classifier"] in readers and row["source"] != "interventions" and row["status"] == "ok"
-    }
 
 
 def accusations_of(

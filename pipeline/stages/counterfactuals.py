@@ -16,13 +16,14 @@ from pipeline.images import content, decode_png, from_tensor, image_struct, to_t
 from pipeline.methods.base import CounterfactualMethod
 from pipeline.rows import Key, RowStore
 from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
+from pipeline.stages.counterfactual_table import room, table_row
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity, network_identity
 from pipeline.stages.regions import confined, read_maps
 from pipeline.stages.targets import wanted_rows
-from pipeline.tables import TableWriter, row_id
+from pipeline.tables import TableWriter
 
 BATCH = 24  # rows that are made and stored at once; a killed job makes at most these again
 NOT_FINITE = "the method led to pixels that are no numbers; weaken its guidance"
@@ -94,11 +95,6 @@ def counterfactuals(
                 with account.clock("tables"):
                     table.extend(table_rows(name, classifier, of_method, made.to_pylist()))
             account.rows = table.rows
-
-
-def room(limit: int | None, before: int) -> int | None:
-    """How many images of the part a method explains at most, of those in all parts; None for all."""
-    return None if limit is None else max(0, limit - before)
 
 
 def identity_of(name: str, options: Any, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,27 +171,3 @@ def failed() -> Row:
 def table_rows(name: str, classifier: str, rows: Sequence[Row], kept: Sequence[Row]) -> list[Row]:
     """The rows of one method, in the order of images, targets and samples."""
     return [table_row(name, classifier, *pair) for pair in zip(rows, kept, strict=True)]
-
-
-def table_row(name: str, classifier: str, row: Row, kept: Row) -> Row:
-    named = row_id(classifier, name, row["image_id"], row["target"], row["sample"])
-    written = {
-        **kept,
-        "row_id": named,
-        "image_id": row["image_id"],
-        "classifier": classifier,
-        "method": name,
-        "target": row["target"],
-        "sample": row["sample"],
-    }
-    if kept["status"] != "ok":
-        return written
-    logits = np.array(kept["logits"], np.float64)
-    shares = np.exp(logits - logits.max())
-    return {
-        **written,
-        "image": {**kept["image"], "path": f"{named}.png"},
-        "predicted": int(logits.argmax()),
-        "confidence_target": float(shares[row["target"]] / shares.sum()),
-        "flipped": int(logits.argmax()) == row["target"],
-    }

@@ -1,6 +1,6 @@
 """Find, for a classifier, the direction of codes that flips it, by every method of the study."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,10 +18,11 @@ from pipeline.explain.directions import Around, Direction, NoDirection, unit_alo
 from pipeline.explain.pairs import class_number
 from pipeline.explain.probes import Probes
 from pipeline.fingerprint import digest
-from pipeline.images import decode_png, to_tensor
+from pipeline.images import decode_png, from_tensor, image_struct, to_tensor
 from pipeline.methods.base import DirectionMethod
 from pipeline.noise import Noise
 from pipeline.rows import Key, RowStore
+from pipeline.stages.coding import decoder
 from pipeline.stages.common import Job, job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.labels import class_index
@@ -30,6 +31,7 @@ from pipeline.stages.networks import generator_identity, network_identity
 from pipeline.tables import TableWriter, read_provenance, read_table, row_id, unpack
 
 BATCH = 16
+SHOWN = 7  # images of a strip
 
 Row = dict[str, Any]
 
@@ -173,7 +175,8 @@ class Searching:
             "unit": unit,
             "decodes": decodes,
             "calibration_flip_rate": rate,
-            "network_evaluations": len(self.logits) + decodes * (1 + self.method.decode_steps),
+            "strip": self.strip(found.vector * unit),
+            "network_evaluations": len(self.logits) + (decodes + SHOWN) * (1 + self.method.decode_steps),
         }
 
     def pair(self) -> Row:
@@ -219,6 +222,23 @@ class Searching:
         rows = [{"key": Key(encoded.image_ids[source], made_from, "", number), "row": source} for number in numbers]
         kept = self.keep("probes", [{**row, "move": move} for row, move in zip(rows, offsets, strict=True)], image)
         return Probes(*(torch.tensor([row[column] for row in kept]) for column in ("offset", "logits", "distance")))
+
+    def strip(self, move: Tensor) -> list[Row]:
+        """The source at strengths evenly spread along a move (L,) of strength 1 and the other way, to be shown."""
+        strengths = torch.linspace(-self.method.longest, self.method.longest, SHOWN)
+        decode = decoder(self.autoencoder, self.method.decode_steps, self.account.passed)
+        device, codes = self.account.device, self.encoded.codes
+
+        def seen(semantic: Tensor) -> tuple[Tensor, Tensor]:
+            images = decode(Codes(semantic, codes.noise[self.source].to(semantic).expand(len(semantic), -1, -1, -1)))
+            return images, self.classifier(images).float()
+
+        with torch.inference_mode(), self.account.clock("compute"):
+            moved = codes.semantic[self.source] + strengths[:, None] * move
+            images, logits = in_batches(seen, moved, batch_size=SHOWN, device=device)
+        self.account.clock.count(SHOWN * (1 + self.method.decode_steps))
+        shown = zip(strengths.tolist(), from_tensor(images), logits.tolist(), strict=True)
+        return [{"strength": each[0], "image": image_struct(each[1]), "logits": each[2]} for each in shown]
 
     def flip_rates(self, moves: Sequence[Tensor]) -> list[float]:
         """The shares of the images for calibration that moves (L,) of strength 1 flip at one of the marks."""
@@ -277,14 +297,3 @@ class Searching:
             for move, said, apart in zip(moves, logits, distance, strict=True)
         ]
         return rows, len(rows) * (1 + self.method.decode_steps)
-
-
-def decoder(autoencoder: Autoencoder, steps: int, passed: Callable[[int], object]) -> Callable[[Codes], Tensor]:
-    """Decodes codes as images that are stored with 8 bits a value; `passed` is told of the passes that this takes."""
-
-    def decode(codes: Codes) -> Tensor:
-        images = autoencoder.decode(codes, steps)
-        passed(len(images) * steps)
-        return (images * 255).round() / 255
-
-    return decode

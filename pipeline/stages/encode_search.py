@@ -6,8 +6,8 @@ from typing import Any
 from pipeline.datasets import open_dataset
 from pipeline.datasets.sampling import sample
 from pipeline.images import content, image_struct
+from pipeline.stages.coding import code_row, encoded, encodings
 from pipeline.stages.common import job, provenance, read_options, read_weights
-from pipeline.stages.encode import code_row, encoded, encodings
 from pipeline.tables import TableWriter
 
 SPLIT = "search"

@@ -21,6 +21,7 @@ def report(
     interventions: list[Path] | None = None,
     saliency: list[Path] | None = None,
     counterfactuals: list[Path] | None = None,
+    directions: list[Path] | None = None,
 ) -> None:
     """Write the page, and its charts as SVG files to the folder `figures` beside it."""
     files = {
@@ -29,6 +30,7 @@ def report(
         "predictions": predictions,
         "saliency": saliency or [],
         "counterfactuals": counterfactuals or [],
+        "directions": directions or [],
         "scores": scores,
         "metrics": [metrics],
     }

@@ -14,9 +14,9 @@ from pipeline.fingerprint import digest
 from pipeline.images import content, from_tensor, image_struct, to_tensor
 from pipeline.methods.base import WAY, DirectionMethod
 from pipeline.rows import Key, RowStore
+from pipeline.stages.coding import NOT_FINITE, decoder
 from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
-from pipeline.stages.counterfactuals import room, table_row
-from pipeline.stages.directions import decoder
+from pipeline.stages.counterfactual_table import room, table_row
 from pipeline.stages.explained import explained_rows
 from pipeline.stages.keeping import Batch, keep
 from pipeline.stages.led import Led, read_directions, whole_codes, with_codes
@@ -113,17 +113,22 @@ def lead(
             batch_size=batch.size,
             device=batch.device,
         )
-        images = from_tensor(found.images)
+        finite = found.images.isfinite().flatten(1).all(1).tolist()
+        images = from_tensor(found.images.nan_to_num(0, 0, 0))
         logits = in_batches(judged, to_tensor(list(images)), batch_size=batch.size, device=batch.device)
     evaluations = (found.decodes * (1 + method.decode_steps)).tolist()
-    for place, image, said, strength, taken in zip(
-        whole, images, logits.tolist(), found.strength.tolist(), evaluations, strict=True
+    for place, drawn, image, said, strength, taken in zip(
+        whole, finite, images, logits.tolist(), found.strength.tolist(), evaluations, strict=True
     ):
-        rows[place] = {
-            "image": image_struct(image),
-            "content": content(image),
-            "strength": strength,
-            "logits": said,
-            "network_evaluations": taken,
-        }
+        rows[place] = (
+            {"status": "failed", "reason": NOT_FINITE}
+            if not drawn
+            else {
+                "image": image_struct(image),
+                "content": content(image),
+                "strength": strength,
+                "logits": said,
+                "network_evaluations": taken,
+            }
+        )
     return rows, sum(evaluations) + len(whole)

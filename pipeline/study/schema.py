@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -30,6 +31,7 @@ class SectionSchema(GenerateJsonSchema):
         return mapping
 
 
+@cache
 def study_schema(study: type[Section]) -> dict[str, Any]:
     """The schema of a study file, with what the sections check among their keys."""
     schema = study.model_json_schema(schema_generator=SectionSchema)

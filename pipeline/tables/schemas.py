@@ -24,6 +24,7 @@ MASKS = pyarrow.list_(pyarrow.struct([("concept", pyarrow.string()), ("mask", py
 BOXES = pyarrow.list_(
     pyarrow.struct([*((edge, pyarrow.float32()) for edge in ("x0", "y0", "x1", "y1")), ("label", pyarrow.string())])
 )  # in pixels of the row's image; x1 and y1 lie outside
+STRIP = pyarrow.list_(pyarrow.struct([("strength", REAL), ("image", IMAGE), ("logits", VECTOR)]))
 LABELS = pyarrow.map_(pyarrow.string(), pyarrow.int32())
 NUMBERS = pyarrow.map_(pyarrow.string(), pyarrow.float64())
 TEXTS = pyarrow.map_(pyarrow.string(), pyarrow.string())
@@ -159,6 +160,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         computed("sign", CLASS),
         computed("decodes", NUMBER),
         computed("calibration_flip_rate", REAL),
+        optional("strip", STRIP),  # the source image along the direction
         computed("network_evaluations", NUMBER),
     ),
     "saliency": (

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
-from pipeline.methods import parse_method
-from pipeline.methods.base import Method
 from pipeline.section import Section
 
 if TYPE_CHECKING:
+    from pipeline.methods.base import Method
     from pipeline.study import Study
     from pipeline.workflow.plan import Plan
 
@@ -96,9 +95,11 @@ def method_of(family: str) -> Any:
     """The type of a method among options: with all keys but those that make entries of it or choose classifiers."""
 
     def read(given: Any) -> Method:
-        return given if isinstance(given, Method) else parse_method(given, family)
+        from pipeline.methods import parse_method
 
-    return Annotated[Method, PlainValidator(read), PlainSerializer(lambda method: method.options())]
+        return parse_method(given, family) if isinstance(given, Mapping) else given
+
+    return Annotated[Any, PlainValidator(read), PlainSerializer(lambda method: method.options())]
 
 
 @dataclass(frozen=True, eq=False)

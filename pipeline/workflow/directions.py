@@ -6,6 +6,7 @@ from pipeline.workflow.base import Entries, Identities, Job, Kept, Passes, Stage
 
 BATCHES = 3200  # images that take as much memory as a batch in the U-Net
 VECTOR_BYTES = 2200
+SHOWN = 7  # images of a strip
 
 
 def networks(job: Job) -> list[str]:
@@ -37,7 +38,7 @@ def options(job: Job) -> Options:
 def searching(job: Job, name: str, method: DirectionMethod) -> Passes:
     """What a search asks: decodes, each of which is a query, and the classes of the images that it looks around."""
     decodes = method.searching()
-    evaluations = method.images + decodes * (1 + method.decode_steps)
+    evaluations = method.images + (decodes + SHOWN) * (1 + method.decode_steps)
     return Passes(job.classifier, name, decodes, evaluations, row_bytes=100 + VECTOR_BYTES)
 
 
@@ -46,7 +47,7 @@ def takes(job: Job) -> Takes:
     passes = [searching(job, name, method) for name, method in job.methods.items()]
     return Takes(
         rows=len(passes),
-        row_bytes=VECTOR_BYTES,
+        row_bytes=VECTOR_BYTES + SHOWN * job.plan.png_bytes,
         passes=tuple(passes),
         megabytes=6e-5 * BATCHES * job.pixels,
         seconds=2e-5 * forwards(passes) * job.pixels,

@@ -9,8 +9,14 @@ NOISE_BYTES = 6  # of a pixel: three channels of two bytes
 SEMANTIC_BYTES = 2048
 
 
+def followed(job: Job) -> dict[str, DirectionMethod]:
+    """The directions that a job makes codes for, or follows; it runs no method that finds them."""
+    entries = job.study.directions.items()
+    return {name: method for name, method in entries if job.classifier is None or method.explains(job.classifier)}
+
+
 def autoencoders(job: Job) -> list[str]:
-    return [method.autoencoder for method in job.methods.values()]
+    return [method.autoencoder for method in followed(job).values()]
 
 
 def encodings(methods: Iterable[DirectionMethod]) -> list[dict]:
@@ -30,7 +36,7 @@ class Options(Section):
 
 def options(job: Job) -> Options:
     generators = job.plan.entries(job.networks, "generators")
-    return Options(study=job.study.study, generators=generators, methods=job.methods)
+    return Options(study=job.study.study, generators=generators, methods=followed(job))
 
 
 def encoding(job: Job, images: int) -> Takes:
@@ -38,7 +44,7 @@ def encoding(job: Job, images: int) -> Takes:
     row_bytes = 100 + SEMANTIC_BYTES + NOISE_BYTES * job.pixels
     passes = [
         Passes(None, None, images, images * (1 + each["encode_steps"] + each["decode_steps"]), row_bytes=row_bytes)
-        for each in encodings(job.methods.values())
+        for each in encodings(followed(job).values())
     ]
     return Takes(
         rows=images * len(passes),
@@ -50,8 +56,8 @@ def encoding(job: Job, images: int) -> Takes:
 
 
 def kept(job: Job, identities: Identities) -> Iterator[Kept]:
-    for each in encodings(job.methods.values()):
-        method = next(method for method in job.methods.values() if method.encoding() == each)
+    for each in encodings(followed(job).values()):
+        method = next(method for method in followed(job).values() if method.encoding() == each)
         name = method.autoencoder
         yield Kept("ddim", method.deciding_codes(identities[name]), (name,))
 
@@ -61,9 +67,8 @@ STAGE = Stage(
     reads=("identities", "images"),
     writes="codes",
     each=("shard",),
-    when=lambda job: bool(job.methods and job.explained),
+    when=lambda job: bool(followed(job) and job.explained),
     networks=autoencoders,
-    methods=lambda study: study.directions,
     options=options,
     given=lambda job: {"rows": job.plan.explained_rows(job.shard)},
     keeps=("semantic", "noise", "shape", "reconstruction_error", "network_evaluations"),

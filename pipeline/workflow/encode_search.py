@@ -25,17 +25,16 @@ def options(job: Job) -> Options:
 
 
 def takes(job: Job) -> Takes:
-    return encode.encoding(job, max(method.images for method in job.methods.values()))
+    return encode.encoding(job, max(method.images for method in encode.followed(job).values()))
 
 
 STAGE = Stage(
     says="Encode images of the split search, around which directions are looked for.",
     reads=("identities",),
     writes="codes",
-    when=lambda job: bool(job.methods),
+    when=lambda job: bool(job.study.directions),
     together=("split",),
     networks=encode.autoencoders,
-    methods=lambda study: study.directions,
     options=options,
     modules=sample.modules,
     given=lambda job: {"files": sample.sizes_of_files(job)},

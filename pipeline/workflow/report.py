@@ -57,7 +57,7 @@ def takes(job: Job) -> Takes:
 
 STAGE = Stage(
     says="Write the page.",
-    reads=("images", "interventions", "predictions", "saliency", "counterfactuals", "scores", "metrics"),
+    reads=("images", "interventions", "predictions", "saliency", "counterfactuals", "directions", "scores", "metrics"),
     writes="page",
     files=lambda job: [job.plan.page],
     options=options,

@@ -14,10 +14,12 @@ import yaml
 from pipeline.study import load_study
 from pipeline.workflow.base import Job
 from pipeline.workflow.plan import Plan
+from tests.small_batches import batch_small
 from tests.workflow.conftest import SMALL, TINY, write_generator
 
 JUDGING = {key: TINY[key] for key in ("networks", "oracles")}
-STUDY = {key: value for key, value in TINY.items() if key not in JUDGING}
+STUDY = {key: value for key, value in TINY.items() if key not in (*JUDGING, "directions")}
+STUDY["generators"] = {"adm": TINY["generators"]["adm"]}
 STUDY["saliency"] = {**TINY["saliency"], "occlusion": {"method": "occlusion", "infill": "mean"}}
 
 
@@ -77,4 +79,5 @@ def working_in(folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("COUNTERFACTORY_DEVICE", "cpu")
+        batch_small(patch)
         yield folder

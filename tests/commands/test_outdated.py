@@ -197,8 +197,9 @@ def run_outdated(plan: Plan, until: str | None = None) -> None:
 
     until: the stage of the job that is killed: its files are gone, and nothing comes after it.
     """
+    files = outdated(plan)
     for job, run in zip(plan.all_jobs(), stages(plan), strict=True):
-        if not outdated(plan).isdisjoint(job.outputs):
+        if not files.isdisjoint(job.outputs):
             for file in job.outputs:
                 Path(file).unlink(missing_ok=True)
             if job.stage.name == until:

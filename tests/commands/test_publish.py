@@ -13,7 +13,7 @@ from pipeline.diffusion.load import load_generator
 from pipeline.diffusion.train import Progress, Recipe
 from pipeline.diffusion.unet import NoisyClassifier, UNet
 from pipeline.errors import UserError
-from pipeline.stages import train_autoencoder, train_guide
+from pipeline.stages import train_autoencoder, train_generator, train_guide
 from pipeline.stages.train_generator import describe
 from pipeline.study import load_study
 
@@ -51,7 +51,9 @@ STUDY = {
 
 
 @pytest.fixture
-def study(tmp_path) -> str:
+def study(tmp_path, monkeypatch) -> str:
+    """The path of the study; samples are drawn in few steps."""
+    monkeypatch.setattr(train_generator, "SHOWN_STEPS", 2)
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(STUDY))
     return str(path)

@@ -1,7 +1,6 @@
 """Kinds of datasets are found by folder; one of two files, as docs/extending.md adds it."""
 
 import json
-import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +11,8 @@ import yaml
 
 from pipeline.datasets.declared import kinds
 from pipeline.study import Study
-from tests.guide import ROOT, follow
+from tests.copied import copy_package
+from tests.guide import follow
 
 ADDED = """
 import json, sys
@@ -47,7 +47,7 @@ def test_every_kind_has_a_function_and_an_example_that_is_one_of_it(key):
 
 
 def test_a_dataset_kind_of_two_files_is_in_schema_reference_and_plan_and_is_read(tmp_path):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_package(tmp_path)
     added = follow("Add a dataset kind", tmp_path)
     assert added == ["pipeline/datasets/declared/numpy.py", "pipeline/datasets/numpy.py"]
     images = np.stack([np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 200, np.uint8)])

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import shutil
 import subprocess
 import sys
 
@@ -19,6 +18,7 @@ from pipeline.methods import load_explainer, methods, parse_method
 from pipeline.noise import Noise
 from pipeline.study import load_study
 from pipeline.workflow.plan import Plan
+from tests.copied import copy_package
 from tests.explain.declared import ATTRIBUTIONS, COUNTERFACTUALS, DIRECTIONS, SALIENCY, made
 from tests.explain.planted import conv_classifier, random_images
 from tests.guide import ROOT, follow
@@ -117,9 +117,10 @@ study = Study.model_validate({
 })
 plan = Plan(study)
 (job,) = plan.jobs("saliency")
+text = reference()
 print(json.dumps({
     "schema": "GradientInput" in json.loads(schema_text())["$defs"],
-    "reference": "## saliency: gradient-input" in reference() and "times-image: {method: gradient-input" in reference(),
+    "reference": "## saliency: gradient-input" in text and "times-image: {method: gradient-input" in text,
     "evaluations": job.takes.evaluations,
     "module": "pipeline.explain.gradient_input" in plan.modules("saliency"),
     "torch": "torch" in sys.modules,
@@ -128,7 +129,7 @@ print(json.dumps({
 
 
 def test_a_method_of_two_files_is_in_schema_reference_and_plan(tmp_path):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_package(tmp_path)
     write_two_files(tmp_path)
     found = json.loads(in_a_process_of_its_own(ADDED, tmp_path))
     assert found == {"schema": True, "reference": True, "evaluations": 3, "module": True, "torch": False}

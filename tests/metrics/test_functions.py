@@ -1,7 +1,6 @@
 """Metrics with functions of their own, and one of two files, as docs/extending.md adds it."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -9,7 +8,8 @@ import pytest
 
 from pipeline.metrics.functions import loaded
 from pipeline.metrics.names import functions
-from tests.guide import ROOT, follow
+from tests.copied import copy_package
+from tests.guide import follow
 
 ADDED = """
 import json
@@ -41,7 +41,7 @@ def test_every_function_that_a_metric_names_is_there(family):
 
 
 def test_a_metric_of_two_files_scores_is_compared_and_is_told(tmp_path):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_package(tmp_path)
     added = follow("Add a metric", tmp_path)
     assert added == ["pipeline/metrics/brightness.py", "pipeline/metrics/names.py"]
     process = subprocess.run([sys.executable, "-c", ADDED], capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -1,6 +1,6 @@
 """Stages called as functions, on studies that are small enough to work out by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pipeline.stages.transfer import transfer
 from pipeline.study import Study
 from pipeline.tables import read_table
 from pipeline.workflow.plan import Plan
+from tests.small_batches import batch_small
 
 BRIGHTNESS = '''
 import torch
@@ -238,6 +239,14 @@ def study_maker(folder: Path, brightness: dict[str, Any]) -> Callable[..., Table
         return Tables(folder, Plan(Study.model_validate(values)))
 
     return make
+
+
+@pytest.fixture(autouse=True, scope="session")
+def small_batches() -> Iterator[None]:
+    """Stages batch few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        batch_small(patch)
+        yield
 
 
 @pytest.fixture

@@ -101,7 +101,8 @@ def plan(tmp_path_factory):
 
     def make(rows=5, **sections):
         dataset = {"world": "portraits", "size": 32, "rows": rows}
-        sections = {**explaining, "evaluation": {"infills": ["random"]}, **sections}
+        scored = {"evaluation": {"infills": ["random"]}, "statistics": {"bootstrap": 100}}
+        sections = {**explaining, **scored, **sections}
         judging = {"networks": {"other": {**entry, "temperature": 2.0}}, "oracles": ["other"], "readers": ["other"]}
         values = {"study": "tiny", "dataset": dataset, "classifiers": {"small": entry}, **judging, **sections}
         return Plan(Study.model_validate(values))

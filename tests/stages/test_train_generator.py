@@ -74,10 +74,12 @@ def trained(folder: Path, options: str | None = None) -> Path:
     return weights
 
 
-@pytest.fixture(autouse=True)
-def quickly_shown(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def quickly_shown():
     """Samples are drawn in few steps; this changes no weights."""
-    monkeypatch.setattr(train_generator, "SHOWN_STEPS", 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_generator, "SHOWN_STEPS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pytest
 import yaml
+from PIL import Image
 
 from pipeline.commands.workflow import command
 from pipeline.tables import read_table
+from tests.copied import copy_package
+from tests.small_batches import write_small
 from tests.workflow.preloaded import Preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("Snakefile", "config.yaml", "rules", "envs", "pipeline", "studies")
+COPIED = ("Snakefile", "config.yaml", "rules", "envs", "studies")  # and the package
 LINKED = ("data",)  # weights: many bytes that no test changes
 
 TINY = {
@@ -38,12 +42,26 @@ TINY = {
         "fido": {"method": "fido", "objective": "ssr", "infill": "blur", "grid": 4, "masks": 2, "steps": 3},
         "random": {"method": "random"},
     },
-    "generators": {"adm": {"file": "adm.safetensors"}},
+    "generators": {"adm": {"file": "adm.safetensors"}, "dae": {"file": "dae.safetensors"}},
     "counterfactuals": {
         "dvce": {"method": "dvce", "generator": "adm", "cone": {"helper": "small"}, "steps": 4, "skip": 1},
         "pgd": {"method": "pgd", "iterations": 2},
     },
+    "directions": {
+        "gcd": {
+            **{"method": "gcd", "autoencoder": "dae", "encode_steps": 2, "decode_steps": 2, "decodes": 9},
+            **{"images": 4, "calibration": 1, "marks": 1, "halvings": 1},
+        }
+    },
     "evaluation": {"infills": ["blur"]},
+    "statistics": {"bootstrap": 100},
+}
+PHOTOS = {
+    "study": "photos",
+    "dataset": {"folder": "photos", "size": 32, "rows": 4, "shares": {"test": 1}},
+    "shard_rows": 2,
+    "explained_rows": 4,
+    **{section: TINY[section] for section in ("classifiers", "saliency", "evaluation", "statistics")},
 }
 SMALL = '''
 """Small, and open to mischief: files beside it make it fail where a gradient is asked for."""
@@ -140,9 +158,11 @@ def copy_workflow(folder: Path, preloaded: Preloaded) -> Workflow:
     for name in COPIED:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+    copy_package(folder)
     for name in LINKED:
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
+    write_small(folder)
     return Workflow(folder, preloaded)
 
 
@@ -176,7 +196,26 @@ def add_tiny_study(workflow: Workflow, **sections: Any) -> None:
     """Write the study `tiny`, with some of its sections replaced, and the networks that it is about."""
     (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
     write_generator(workflow.folder / "adm.safetensors")
+    write_autoencoder(workflow.folder / "dae.safetensors")
     workflow.write_study({**copy.deepcopy(TINY), **sections})
+
+
+def add_photos(workflow: Workflow) -> None:
+    """Write the study `photos`, of four images in a folder of their own, and the network that it is about."""
+    (workflow.folder / "small.py").write_text(SMALL, encoding="utf-8")
+    for index, name in enumerate(("dark/a", "dark/b", "light/c", "light/d")):
+        save_noise(workflow.folder / "photos" / f"{name}.png", index)
+    workflow.write_study(PHOTOS)
+
+
+def save_noise(file: Path, seed: int, side: int = 32) -> None:
+    """An image of random pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(file)
+
+
+ADDED = {"tiny": add_tiny_study, "photos": add_photos}
 
 
 def write_generator(path: Path, seed: int = 0) -> None:
@@ -215,22 +254,25 @@ def new_workflow(tmp_path_factory, preloaded) -> Callable[[str], Workflow]:
 
 
 @pytest.fixture(scope="session")
-def new_finished(shared, tmp_path_factory, preloaded) -> Callable[[str], Workflow]:
-    """Makes a copy of a workflow in which the study `tiny` has run, once for all processes that test."""
-    original = shared / "finished"
-    with open(shared / "finished.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not original.exists():
-            workflow = copy_workflow(tmp_path_factory.mktemp("tiny"), preloaded)
-            add_tiny_study(workflow)
-            process = workflow.call("-m", "pipeline", "run", "--study", "tiny", "--profile", "laptop")
-            assert process.returncode == 0, process.stdout + process.stderr
-            assert process.stdout.splitlines()[-1] == "Report: results/studies/tiny/report/index.html"
-            workflow.folder.rename(original)
+def new_finished(shared, tmp_path_factory, preloaded) -> Callable[..., Workflow]:
+    """Makes a copy of a workflow in which `tiny` or `photos` has run, once for all processes that test."""
 
-    def copied(word: str) -> Workflow:
+    def finished(study: str) -> Path:
+        original = shared / f"finished-{study}"
+        with open(shared / f"{study}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not original.exists():
+                workflow = copy_workflow(tmp_path_factory.mktemp(study), preloaded)
+                ADDED[study](workflow)
+                process = workflow.call("-m", "pipeline", "run", "--study", study, "--profile", "laptop")
+                assert process.returncode == 0, process.stdout + process.stderr
+                assert process.stdout.splitlines()[-1] == f"Report: results/studies/{study}/report/index.html"
+                workflow.folder.rename(original)
+        return original
+
+    def copied(word: str, study: str = "tiny") -> Workflow:
         folder = tmp_path_factory.mktemp(word)
-        shutil.copytree(original, folder, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(finished(study), folder, symlinks=True, dirs_exist_ok=True)
         return Workflow(folder, preloaded)
 
     return copied

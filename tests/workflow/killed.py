@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from pipeline.commands.holder import JOBS
 from tests.workflow.preloaded import Preloaded
 
@@ -50,6 +52,9 @@ def stage(folder: str, moment: str, file_bytes: str, *arguments: str) -> int:
         die_at(moment, arguments)
     sys.argv = ["pipeline", *arguments]
     from pipeline.__main__ import main
+    from tests.small_batches import batch_small
+
+    batch_small(pytest.MonkeyPatch(), arguments[0])
 
     return main()
 

@@ -27,6 +27,7 @@ LIBRARIES = (
     "safetensors.torch", "scipy.stats", "sklearn.metrics", "captum.attr", "matplotlib.figure",
     "matplotlib.backends.backend_svg", "jinja2", "yaml", "snakemake.cli", "torch._dynamo", "timm", "torchmetrics",
     "diffusers.models.unets.unet_2d", "datasets", "onnxruntime", "onnxscript", "skimage.metrics",
+    "jsonschema",
 )  # fmt: skip
 KILLED = 137  # what a shell says of a process that was killed
 CLIENT = """#!{python} -IS
@@ -92,6 +93,7 @@ def serve(address: str, owner: int) -> None:
     """Answer calls until the owner is gone."""
     for library in LIBRARIES:
         import_module(library)
+    import_module("snakemake.cli").get_argument_parser()  # loads the plugins
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     threading.Thread(target=end_with, args=(owner,), daemon=True).start()

@@ -37,7 +37,7 @@ def snakemake(tmp_path, preloaded):
     return run
 
 
-def test_a_dry_run_plans_every_job_and_imports_nothing_heavy(snakemake):
+def test_a_dry_run_plans_every_job_imports_nothing_heavy_and_writes_nothing(snakemake, tmp_path):
     planned = snakemake(STUDY, "--dry-run", python=("-X", "importtime"))
     said = planned.stdout + planned.stderr
     assert planned.returncode == 0, said
@@ -50,14 +50,8 @@ def test_a_dry_run_plans_every_job_and_imports_nothing_heavy(snakemake):
     assert not {
         name for name in imported if name.split(".")[0] in ("torch", "timm", "datasets", "sklearn", "matplotlib")
     }
-
-
-def test_parsing_writes_nothing(snakemake, tmp_path):
-    snakemake(STUDY, "--dry-run", "--quiet")
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name not in (".snakemake", "cache")) == [
-        "mine.onnx",
-        "tiny.yaml",
-    ]
+    written = {path.name for path in tmp_path.iterdir()} - {".snakemake", "cache"}
+    assert written == {"mine.onnx", "tiny.yaml"}
 
 
 def test_the_workflow_follows_the_good_practices_that_snakemake_checks(snakemake):
@@ -66,21 +60,10 @@ def test_the_workflow_follows_the_good_practices_that_snakemake_checks(snakemake
     assert "in a good condition" in checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize(
-    ("study", "sentence"),
-    [
-        (
-            STUDY.replace("size: 32", "size: 3"),
-            "tiny.yaml: dataset.size: must be a whole number from 32 to 256, not 3.",
-        ),
-        (STUDY + "reprot: {}\n", "tiny.yaml: unknown key 'reprot'; did you mean 'report'?"),
-        ("study: [", "tiny.yaml is not readable as YAML"),
-    ],
-    ids=["range", "key", "syntax"],
-)
-def test_a_wrong_study_is_one_sentence_without_a_traceback(snakemake, study, sentence):
-    refused = snakemake(study, "--dry-run")
+def test_a_wrong_study_is_one_sentence_without_a_traceback(snakemake):
+    refused = snakemake(STUDY.replace("size: 32", "size: 3"), "--dry-run")
     said = refused.stdout + refused.stderr
+    sentence = "tiny.yaml: dataset.size: must be a whole number from 32 to 256, not 3."
     assert refused.returncode == 1 and said.count(sentence) == 1, said
     assert "Traceback" not in said and "pydantic" not in said
 

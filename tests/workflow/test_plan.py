@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import pytest
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.fingerprint import ROOT, fingerprint
+from pipeline.fingerprint import fingerprint
 from pipeline.stages.common import read_options
 from pipeline.study import Study
 from pipeline.workflow import plan as planning
 from pipeline.workflow import stages
 from pipeline.workflow.plan import Plan
 from pipeline.workflow.trained import trained_file
+from tests.copied import copy_package
 
 STUDY = """
 study: mine
@@ -117,16 +117,16 @@ def test_training_follows_its_own_recipe_alone():
 
 EXPLAINED, JUDGED = {"saliency", "counterfactuals"}, {"judge", "score_counterfactuals"}
 ACCUSED = {"accuse", "score_accusations"}
-DIRECTED = {"encode_search", "directions", "transfer", "attribute"}
+DIRECTED = {"encode_search", "directions", "transfer", "attribute", "score_directions"}
 AFFECTED = [
     ("report: {title: Another}", {"report"}),
-    ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_accusations", "metrics"}),
+    ("statistics: {confidence: 0.8}", {"score_counterfactuals", "score_directions", "score_accusations", "metrics"}),
     ("shard_rows: 2", {"sample"}),
     ("dataset: {world: portraits, size: 64, rows: 11}", {"sample", "encode_search"}),  # without the prior
     ("dataset: {world: portraits, size: 32, rows: 10}", {"sample", "intervene", "encode_search"}),
     ("dataset: {world: shapes, size: 64, rows: 10}", {"sample", "intervene", "predict", "encode_search"}),
     ("seed: 6", {"sample", "predict", *EXPLAINED, *JUDGED, *ACCUSED, *DIRECTED, "score_saliency", "metrics"}),
-    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "accuse", "report"}),
+    ("readers: []\nnetworks: {}", {"identify", "predict", *JUDGED, "score_directions", "accuse", "report"}),
     ("training: {recipe: {dataset: {world: shapes}, tasks: [a], architecture: b}}", set()),
 ]
 
@@ -142,7 +142,11 @@ EDITED = [
     ("worlds/shapes.py", "", set()),
     ("datasets/folder.py", "", set()),
     ("datasets/folder.py", "dataset: {folder: photos}", {"sample", "encode_search"}),
-    ("metrics/statistics.py", "", {"score_counterfactuals", "score_accusations", "metrics", "report"}),
+    (
+        "metrics/statistics.py",
+        "",
+        {"score_counterfactuals", "score_directions", "score_accusations", "metrics", "report"},
+    ),
     ("report/charts.py", "", {"report"}),
     ("stages/intervene.py", "", {"intervene"}),
     ("progress.py", "", set()),
@@ -151,7 +155,7 @@ EDITED = [
 
 @pytest.mark.parametrize(("module", "changes", "stages"), EDITED, ids=[f"{case[0]} {case[1]}" for case in EDITED])
 def test_a_module_changes_the_code_of_the_stages_that_run_it(module, changes, stages, tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_package(tmp_path)
     with (tmp_path / "pipeline" / module).open("a") as source:
         source.write("\nEDITED = True\n")
     before = {stage: plan(changes).code(stage) for stage in RULES}

@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from pipeline.commands.holder import is_held, read_holder
 from pipeline.tables import read_table, unpack
 from pipeline.workflow import stages
+from tests.small_batches import ROWS
 from tests.workflow.conftest import Workflow
 from tests.workflow.killed import run_stage
 from tests.workflow.preloaded import KILLED
@@ -171,10 +172,10 @@ def test_too_little_memory_ends_the_job_with_one_sentence(prepared, jobs, preloa
 
 def test_a_card_with_too_little_memory_gets_smaller_batches_until_they_fit(prepared, jobs, undisturbed, preloaded):
     folder = prepared("saliency")
-    (folder / "cramped").write_text("50")
+    (folder / "cramped").write_text(str(ROWS // 2))
     status, said = run_stage(preloaded, folder, jobs["saliency"])
-    assert status == 0 and "96 rows do not fit" in said and "going on with 48" in said
-    assert "48 rows" not in said
+    assert status == 0 and f"{ROWS} rows do not fit" in said and f"going on with {ROWS // 2}" in said
+    assert f"{ROWS // 2} rows" not in said
     maps = [read_maps(each / jobs["saliency"][-1]) for each in (folder, undisturbed)]
     assert maps[0].keys() == maps[1].keys()
     for name, drawn in maps[0].items():
@@ -240,7 +241,7 @@ def test_a_changed_study_that_was_killed_is_not_taken_for_finished_when_it_is_se
     shutil.copytree(undisturbed, folder, symlinks=True)
     study = folder / "studies" / "tiny.yaml"
     before = study.read_text(encoding="utf-8")
-    study.write_text(before + "statistics: {confidence: 0.9}\n", encoding="utf-8")
+    study.write_text(before.replace("bootstrap: 100", "bootstrap: 101"), encoding="utf-8")
     with begun(folder, preloaded.python, preloaded.environment()) as run:
         wait_for(lambda: "rule metrics:" in said(folder), run)
         os.killpg(run.pid, signal.SIGKILL)

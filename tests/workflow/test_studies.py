@@ -168,8 +168,12 @@ def digits(new_workflow):
     for name in ("digits-cnn", "digits-other"):
         values["training"][name] |= {"rows": 72, "steps": 4, "batch_size": 16, "tested": 40}
         values["training"][name]["options"] |= {"channels": [8, 8, 8, 8]}
-    values["training"]["digits-adm"] |= {"rows": 72, "steps": 2, "batch_size": 8}
+    values["training"]["digits-adm"] |= {"rows": 72, "steps": 2, "batch_size": 8, "schedule": {"steps": 25}}
     values["training"]["digits-adm"]["unet"] |= {"multipliers": [1, 1], "attention": []}
+    for name in ("fido-ssr", "fido-sdr"):
+        values["saliency"][name] |= {"masks": 2, "steps": 3}
+    values["saliency"]["integrated-gradients"] |= {"steps": 3}
+    values["saliency"]["lime"] |= {"samples": 60}
     values["counterfactuals"]["dvce"] |= {"steps": 3, "skip": 1}
     values["counterfactuals"]["maskdime"] |= {"steps": 3, "start": 2}
     workflow.write_study(values)
