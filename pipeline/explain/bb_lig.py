@@ -45,8 +45,8 @@ class Attributed:
 
     map: (N, H, W) float32, higher for pixels whose change costs the class more. strength: (N,) of the baseline, and
     reached: (N,) whether the class is gone there; where it never is, the baseline is the original and the map 0, as
-    published. completeness_error: (N,) sum of the map less the change of the score. decodes: (N,) int64; there is a
-    query for each.
+    published; NaN where the way leads to images that are none. completeness_error: (N,) sum of the map less the change
+    of the score. decodes: (N,) int64; there is a query for each.
     """
 
     map: Tensor
@@ -107,7 +107,8 @@ def of_image(walk: Callable[[Tensor], tuple[Tensor, Tensor]], path: Path) -> tup
     baseline = int(gone.int().argmax())  # the first; of none, the original
     decodes = torch.tensor(path.steps + (path.points if gone.any() else 0))
     if not gone.any():
-        return shown.new_zeros(shown.shape[-2:]).double(), tried[0], gone.any(), torch.tensor(0.0).double(), decodes
+        stays = torch.where(scores.isnan().any(), torch.nan, 0.0).double()
+        return stays.expand(shown.shape[-2:]), tried[0], gone.any(), stays, decodes
     images, scores = (each.double() for each in walk(torch.linspace(0, float(tried[baseline]), path.points)))
     map = FORMULAS[path.formula](images, scores).sum(0)
     error = map.sum() - (scores[0] - scores[-1])

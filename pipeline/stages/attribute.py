@@ -14,7 +14,7 @@ from pipeline.images import decode_png
 from pipeline.methods.base import AttributionMethod, DirectionMethod
 from pipeline.metrics.truth_maps import at_size
 from pipeline.rows import Key, RowStore
-from pipeline.stages.coding import decoder
+from pipeline.stages.coding import NOT_FINITE, decoder
 from pipeline.stages.common import job, kept_columns, provenance, read_options, read_weights
 from pipeline.stages.counterfactual_table import room
 from pipeline.stages.explained import explained_rows
@@ -121,6 +121,9 @@ def make_maps(
     evaluations = (found.decodes * (1 + direction.decode_steps)).tolist()
     columns = (found.map.numpy(), found.strength.tolist(), found.reached.tolist(), evaluations)
     for place, map, strength, reached, taken in zip(whole, *columns, strict=True):
+        if not np.isfinite(map).all():
+            rows[place] = {"status": "failed", "reason": NOT_FINITE}
+            continue
         map = spread(map, decode_png(batch.rows[place]["image"]["bytes"]).shape[:2])
         rows[place] = {
             "map": pack("saliency", "map", map),

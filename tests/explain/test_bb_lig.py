@@ -86,6 +86,15 @@ def test_a_class_that_never_goes_has_an_empty_map_and_says_so():
     assert found.reached.tolist() == [False] and found.map.abs().sum() == 0 and found.decodes.tolist() == [31]
 
 
+@pytest.mark.parametrize("from_code", [0.5, 2.0])
+def test_a_way_that_leads_to_no_images_is_no_way_on_which_the_class_stays(from_code):
+    def broken(codes):
+        return torch.where(codes.semantic[:, :, None, None] > from_code, torch.nan, decode(codes))
+
+    map = explained("complete", decode=broken).map
+    assert map.isnan().all() if from_code < 1.6 else map.isfinite().all() and map.any()  # the class is gone at 1.6
+
+
 def test_batches_of_any_size_give_the_same_maps_and_are_counted():
     decoded, finished = [], []
 

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.images import content, decode_png, from_tensor, to_tensor
 from pipeline.metrics.truth_maps import truth_mass
 from pipeline.stages.attribute import spread
-from pipeline.stages.led import Led
+from pipeline.stages.led import Led, whole_codes
 from pipeline.tables import read_table, unpack
 from pipeline.workflow.fitting import check_methods
 from tests.stages.conftest import bright_entry, study_maker
@@ -259,6 +259,14 @@ def test_images_of_the_class_that_a_direction_leads_to_go_the_other_way():
     led = Led("upper/g", target=0, origin=2, vector=torch.tensor([0.6, 0.8]), unit=10.0, reason=None)
     assert [led.target_of(explained) for explained in (0, 1, 2)] == [2, 0, 0]
     torch.testing.assert_close(led.moves(torch.tensor([2, 0])), torch.tensor([[-6.0, -8.0], [6.0, 8.0]]))
+
+
+def test_an_image_that_was_not_encoded_has_a_failed_row_with_the_reason(tables):
+    code = {"status": "failed", "reason": "the code is not finite"}
+    whole = read_table(tables.path("codes"), "codes").to_pylist()[0]
+    rows, places, codes = whole_codes([{"code": code}, {"code": whole}])
+    assert rows[0] == code and places == [1] and codes.semantic.tolist() == [whole["semantic"]]
+    assert whole_codes([{"code": code}]) == ([code], [], None)
 
 
 def test_a_map_of_the_middle_of_an_image_keeps_its_sum_and_leaves_the_sides():

@@ -19,7 +19,8 @@ from tests.workflow.conftest import write_autoencoder, write_generator
 
 BY_IMAGE = ("sample", "intervene", "predict", "score", "saliency", "counterfactuals", "score_saliency")
 BY_IMAGE += ("judge", "score_counterfactuals", "encode", "transfer", "attribute")
-WITHOUT_ROWS_OF_IMAGES = ("identify", "encode_search", "directions", "accuse", "score_accusations", "metrics", "report")
+WITHOUT_ROWS_OF_IMAGES = ("identify", "encode_search", "directions", "score_directions", "accuse", "score_accusations")
+WITHOUT_ROWS_OF_IMAGES += ("metrics", "report")
 FROM_OTHER_IMAGES = {"localisation_error_tuned"}  # its threshold is the best one for the other half of the images
 
 SHARDS = {"two shards in another order": [[3, 0, 4], [2, 1]]}
