@@ -53,7 +53,7 @@ TINY = {
             **{"images": 4, "calibration": 1, "marks": 1, "halvings": 1},
         }
     },
-    "attributions": {"bb-lig": {"method": "bb-lig", "direction": "gcd", "steps": 3, "points": 3, "rows": 1}},
+    "attributions": {"bb-lig": {"method": "bb-lig", "direction": "gcd", "steps": 3, "points": 3}},
     "evaluation": {"infills": ["blur"]},
     "statistics": {"bootstrap": 100},
 }

@@ -282,7 +282,7 @@ def test_a_new_method_classifier_and_image_compute_the_new_rows_alone(steps, fin
         ("encode", "ddim"): 1,
         ("directions", "gcd"): 9 + 2,  # of the new classifier: around the source, and of one image at two places
         ("transfer", "way"): 6 + 1,
-        ("attribute", "bb-lig"): 1,  # of the new classifier, as it explains one image of each
+        ("attribute", "bb-lig"): 6 + 1,
     }
     assert step.computed["saliency"] == 7 + 7 + 12
     assert step.computed["predict"] == seen_by_other + 2 * seen_anew_by_small and step.computed["judge"] == judged

@@ -89,7 +89,7 @@ def prepared(undisturbed, jobs, tmp_path):
     """Makes a folder as it is when a job of a stage is to run: its outputs and its rows are not there."""
 
     def prepare(stage):
-        for name in ("small.py", "adm.safetensors"):
+        for name in ("small.py", "adm.safetensors", "dae.safetensors"):
             shutil.copy2(undisturbed / name, tmp_path)
         shutil.copytree(undisturbed / "results", tmp_path / "results")
         for output in outputs_of(jobs[stage]):
