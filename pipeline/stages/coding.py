@@ -20,7 +20,8 @@ from pipeline.stages.loaded import Networks
 from pipeline.stages.networks import generator_identity
 from pipeline.tables import pack, row_id
 
-STORED_AT_ONCE = BATCH = 16
+BATCH = 16
+STORED_AT_ONCE = BATCH
 NOT_FINITE = "the autoencoder led to numbers that are none; use more steps, or another autoencoder"
 
 Row = dict[str, Any]
