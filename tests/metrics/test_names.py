@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.metrics.names import METRICS, measures, over_rows
 
-FAMILIES = {"classifiers", "saliency", "counterfactuals", "accusations"}
+FAMILIES = {"classifiers", "saliency", "counterfactuals", "directions", "accusations"}
 
 
 @pytest.mark.parametrize("metric", METRICS)
